@@ -176,9 +176,7 @@ def sampled_backup(
     for state in range(len(q)):
         probability = orders * mu[state, draws].prod(axis=1)
         possible = draws[probability > 0]
-        outcome = _where_known(
-            lambda x: _aggregated(x, aggregate, temperature), q[state, possible], np.ones(possible.shape)
-        )
+        outcome = _where_known(lambda x: _aggregated(x, aggregate, temperature), q[state, possible], np.ones(possible.shape))
         with np.errstate(invalid="ignore", over="ignore"):
             result[state] = (probability[probability > 0] * outcome).sum()
     return result

@@ -17,7 +17,7 @@ AGGREGATES = ("max", "mean", "log_mean_exp")
 
 
 def max_aggregate(q: ArrayLike) -> FloatArray:
-    """max_i q_i over the last axis.
+    """max(q) = max_i q_i over the last axis.
 
     The most optimistic of the aggregates: no sample lies above it.
 

@@ -73,9 +73,7 @@ def evaluation_backup(
     return policy_mean(distribution("policy", policy, "reward", q.shape), q)
 
 
-def optimality_backup(
-    value: ArrayLike, transition: TransitionLike, reward: ArrayLike, *, discount: float
-) -> FloatArray:
+def optimality_backup(value: ArrayLike, transition: TransitionLike, reward: ArrayLike, *, discount: float) -> FloatArray:
     """(T* V)(s) = max_a [R(s,a) + γ Σ_s' P(s'|s,a) V(s')]: one step of value iteration.
 
     The better of q = 6, 8:

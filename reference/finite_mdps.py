@@ -198,9 +198,7 @@ def bit_flip(bits: int) -> FiniteMDP:
     return FiniteMDP("bit_flip", transition, reward, np.full(2**bits, 2.0**-bits), np.zeros(2**bits, dtype=bool))
 
 
-def random_mdp(
-    generator: np.random.Generator, states: int, actions: int, successors: int, sparse: bool = False
-) -> FiniteMDP:
+def random_mdp(generator: np.random.Generator, states: int, actions: int, successors: int, sparse: bool = False) -> FiniteMDP:
     """P(·|s,a) ~ Dirichlet(1, …, 1) on `successors` distinct states drawn uniformly; R(s,a) ~ N(0, 1).
 
     One successor makes the process deterministic:
@@ -243,9 +241,7 @@ def _outcomes(rows: list[list[Any]]) -> Iterator[tuple[int, int, float, float]]:
     states, actions = len(rows), len(rows[0])
     for state, row in enumerate(rows):
         if len(row) != actions:
-            raise ValueError(
-                f"P must have the same actions in every state; got {len(row)} at P[{state}], {actions} at P[0]"
-            )
+            raise ValueError(f"P must have the same actions in every state; got {len(row)} at P[{state}], {actions} at P[0]")
         for action, outcomes in enumerate(row):
             where = f"P[{state}][{action}]"
             for outcome in _in_order(outcomes, where):

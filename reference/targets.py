@@ -48,9 +48,7 @@ def value_target(reward: ArrayLike, terminated: ArrayLike, next_value: ArrayLike
     return _target(*step, like_reward("next_value", next_value, step[0]))
 
 
-def q_learning_target(
-    reward: ArrayLike, terminated: ArrayLike, next_q: ArrayLike, *, discount: ArrayLike
-) -> FloatArray:
+def q_learning_target(reward: ArrayLike, terminated: ArrayLike, next_q: ArrayLike, *, discount: ArrayLike) -> FloatArray:
     """r + γ · (1 − terminated) · max_a Q(s', a).
 
     The largest next value counts, whatever action was taken:
@@ -249,9 +247,7 @@ def sampled_target(
     return _target(*step, _aggregated(q, aggregate, temperature))
 
 
-def smoothed_action(
-    action: ArrayLike, noise: ArrayLike, *, noise_clip: float, low: ArrayLike, high: ArrayLike
-) -> FloatArray:
+def smoothed_action(action: ArrayLike, noise: ArrayLike, *, noise_clip: float, low: ArrayLike, high: ArrayLike) -> FloatArray:
     """clip(action + clip(noise, −noise_clip, noise_clip), low, high), element by element.
 
     The noise is clipped *first*, and the sum then never leaves the box:

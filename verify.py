@@ -1,0 +1,81 @@
+"""Try an implementation of RL operators: arguments -> port -> claims -> report -> exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from properties._arguments import Arguments, parse
+from properties._ports import PortError
+from properties._report import Reporter
+from properties._runner import Offer, Run, Setting, SuiteError, plan
+from properties._self_check import self_check
+
+HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code: 0 all holds, 1 something fails, 2 not everything was checked, 3 the suite is broken."""
+    arguments = parse(sys.argv[1:] if argv is None else list(argv))
+    if arguments.list or arguments.explain:
+        return show(arguments)
+    reporter = Reporter(arguments)
+    broken = self_check()
+    if broken:
+        reporter.say(f"self-check failed, no verdict can be believed: {broken}")
+        return SUITE_BROKEN
+    try:
+        with Run(
+            Setting(arguments.port, arguments.device, arguments.profile, arguments.seed, arguments.patience),
+            arguments.jobs,
+        ) as run:
+            try_port(run, arguments, reporter)
+    except PortError as error:
+        reporter.say(str(error))
+        return INCOMPLETE
+    except SuiteError as error:
+        reporter.say(f"the suite itself is broken, no verdict can be believed: {error}")
+        return SUITE_BROKEN
+    except KeyboardInterrupt:
+        reporter.interrupted()
+    reporter.write()
+    return exit_code(reporter)
+
+
+def try_port(run: Run, arguments: Arguments, reporter: Reporter) -> None:
+    """Load the port, plan the tasks, and hand each verdict to the reporter as it comes."""
+    offer: Offer = run.load()
+    tasks = plan(
+        offer,
+        is_reference=arguments.port == "reference",
+        operators=arguments.ops,
+        claims=arguments.claims,
+        dtypes=arguments.dtypes,
+    )
+    reporter.begin(offer, tasks)
+    for result in run.results(tasks, arguments.budget):
+        reporter.add(result)
+
+
+def exit_code(reporter: Reporter) -> int:
+    """1 if something fails, else 2 if something planned or required was not checked, else 0."""
+    if reporter.failed:
+        return FAILS
+    return INCOMPLETE if reporter.incomplete else HOLDS
+
+
+def show(arguments: Arguments) -> int:
+    """`--list` and `--explain`: what the suite holds, without trying anything."""
+    from properties._explain import explain, listing
+
+    print(explain(arguments.explain) if arguments.explain else listing(arguments.ops, arguments.claims))
+    return HOLDS
+
+
+def command() -> None:
+    """The console script `touchstone`."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    command()

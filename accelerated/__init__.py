@@ -1,0 +1,81 @@
+"""The fast operators: torch on any device; names and signatures of the contract, dtype and device of the input."""
+
+from accelerated._checks import check_values
+from accelerated.advantage_weights import (
+    exponential_weights,
+    improved_policy,
+    normalized_weights,
+    sampled_advantage,
+    weighted_policy_loss,
+)
+from accelerated.aggregates import log_mean_exp, max_aggregate, mean_aggregate
+from accelerated.bellman import (
+    action_values,
+    evaluation_backup,
+    expectile_backup,
+    optimality_backup,
+    q_evaluation_backup,
+    q_optimality_backup,
+    q_value_iteration,
+    sampled_backup,
+    sarsa_expectile_backup,
+    soft_backup,
+    solve_optimal,
+    solve_policy,
+    value_iteration,
+)
+from accelerated.expectiles import expectile, expectile_loss, pinball_loss
+from accelerated.returns import discounted_returns, gae, lambda_returns, margin_returns, n_step_returns
+from accelerated.targets import (
+    clipped_double_target,
+    double_q_target,
+    expected_sarsa_target,
+    q_learning_target,
+    sampled_target,
+    sarsa_target,
+    smoothed_action,
+    soft_target,
+    value_target,
+)
+
+__all__ = [
+    "action_values",
+    "check_values",
+    "clipped_double_target",
+    "discounted_returns",
+    "double_q_target",
+    "evaluation_backup",
+    "expected_sarsa_target",
+    "expectile",
+    "expectile_backup",
+    "expectile_loss",
+    "exponential_weights",
+    "gae",
+    "improved_policy",
+    "lambda_returns",
+    "log_mean_exp",
+    "margin_returns",
+    "max_aggregate",
+    "mean_aggregate",
+    "n_step_returns",
+    "normalized_weights",
+    "optimality_backup",
+    "pinball_loss",
+    "q_evaluation_backup",
+    "q_learning_target",
+    "q_optimality_backup",
+    "q_value_iteration",
+    "sampled_advantage",
+    "sampled_backup",
+    "sampled_target",
+    "sarsa_expectile_backup",
+    "sarsa_target",
+    "smoothed_action",
+    "soft_backup",
+    "soft_target",
+    "solve_optimal",
+    "solve_policy",
+    "value_iteration",
+    "value_target",
+    "weighted_policy_loss",
+]

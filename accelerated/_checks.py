@@ -1,0 +1,218 @@
+"""Validation at the doors of the twins: every message gives the rule, then the value found, then where."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+FLOATING = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+INTEGER = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+_reads_values: ContextVar[bool] = ContextVar("accelerated.check_values", default=True)
+
+
+@contextmanager
+def check_values(enabled: bool) -> Iterator[None]:
+    """Inside the block, checks that read array values (NaN, sign, sum, range) run or not; the others always run."""
+    token = _reads_values.set(enabled)
+    try:
+        yield
+    finally:
+        _reads_values.reset(token)
+
+
+# ---------------------------------------------------------------------------------------------------- values
+
+
+def values_are_checked() -> bool:
+    """Ask before building a mask for `each`: on a GPU every such mask ends in a host synchronisation."""
+    return _reads_values.get()
+
+
+def each(name: str, values: Tensor, good: Tensor, rule: str) -> None:
+    """Raise at the first entry where `good` is false; `values` and `good` have one shape."""
+    if bool(good.all()):
+        return
+    index = (~good).nonzero()[0].tolist()
+    found = values[tuple(index)].item()
+    raise ValueError(f"{name} {rule}; got {found} at {place(name, index)}")
+
+
+def place(name: str, index: list[int]) -> str:
+    return f"{name}{index}" if index else name
+
+
+def not_negative(name: str, weights: Tensor) -> None:
+    if values_are_checked():
+        each(name, weights, weights >= 0, "must not be negative")
+        each(name, weights, weights.isfinite(), "must be finite")
+
+
+def weights(name: str, weights: Tensor) -> None:
+    """Finite, not negative, and something to weigh in every row; the sum need not be 1."""
+    not_negative(name, weights)
+    if values_are_checked():
+        each(name, weights.sum(-1), (weights > 0).any(-1), "must have a positive sum along the last axis")
+
+
+def probabilities(name: str, rows: Tensor) -> None:
+    """A rounded distribution of n entries sums to 1 within (n + 1) unit roundoffs of the dtype it came in."""
+    not_negative(name, rows)
+    if values_are_checked():
+        sums = widened(rows).sum(-1)
+        slack = (rows.shape[-1] + 1) * torch.finfo(rows.dtype).eps / 2
+        each(name, sums, (sums - 1).abs() <= slack, "must sum to 1 along the last axis")
+
+
+# ----------------------------------------------------------------------------------------- dtype and device
+
+
+def reals(**data: Tensor) -> None:
+    """Floating-point tensors without NaN, all of one dtype on one device."""
+    for name, tensor in data.items():
+        _floating(name, tensor)
+    (first, like), *others = data.items()
+    for name, tensor in others:
+        if tensor.dtype != like.dtype:
+            raise ValueError(f"{name} is {words(tensor)}, {first} is {words(like)}; they must be of one dtype")
+    one_device(**data)
+    if values_are_checked():
+        for name, tensor in data.items():
+            values = tensor.values() if tensor.layout == torch.sparse_csr else tensor
+            each(name, values, ~values.isnan(), "must not be NaN")
+
+
+def _floating(name: str, tensor: Tensor) -> None:
+    _is_tensor(name, tensor, "real numbers")
+    if tensor.dtype not in FLOATING:
+        whole = tensor.dtype in INTEGER  # whole numbers are real, so the other rule would mislead
+        raise ValueError(f"{name} must be {'floating-point' if whole else 'real'} numbers; got {words(tensor)}")
+
+
+def flags(**flags: Tensor) -> None:
+    for name, tensor in flags.items():
+        _is_tensor(name, tensor, "boolean")
+        if tensor.dtype != torch.bool:
+            raise ValueError(f"{name} must be boolean; got {words(tensor)}")
+
+
+def indices(name: str, tensor: Tensor, size: int) -> Tensor:
+    """Integers in [0, size), as int64, which is what gather takes."""
+    _is_tensor(name, tensor, "integers")
+    if tensor.dtype not in INTEGER:
+        raise ValueError(f"{name} must be integers; got {words(tensor)}")
+    if values_are_checked():
+        each(name, tensor, (tensor >= 0) & (tensor < size), f"must lie in [0, {size})")
+    return tensor.long()
+
+
+def one_device(**tensors: Tensor) -> None:
+    (first, like), *others = tensors.items()
+    for name, tensor in others:
+        if tensor.device != like.device:
+            raise ValueError(f"{name} is on {tensor.device}, {first} is on {like.device}; they must be on one device")
+
+
+def words(array: Any) -> str:
+    return str(array.dtype).removeprefix("torch.")
+
+
+def _is_tensor(name: str, value: object, rule: str) -> None:
+    if isinstance(value, Tensor):
+        return
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if kind in ("", *"biufc"):  # the numbers would do, their container does not
+        raise ValueError(f"{name} must be a torch.Tensor; got {type(value).__name__}")
+    raise ValueError(f"{name} must be {rule}; got {words(value)}")
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """bfloat16 and float16 are computed in float32; the caller rounds once, at the end, with `.to(dtype)`."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+# ----------------------------------------------------------------------------------------------------- shape
+
+
+def aligned(**tensors: Tensor) -> None:
+    """Equal shapes on one device: nothing is ever broadcast."""
+    (first, like), *others = tensors.items()
+    for name, tensor in others:
+        if tensor.shape != like.shape:
+            raise ValueError(f"{shown(name, tensor)}, {shown(first, like)}; they must be equal")
+    one_device(**tensors)
+
+
+def aligned_rows(first: str, like: Tensor, **rows: Tensor) -> None:
+    """Each of `rows` is [..., n] with n >= 1 where `like` is [...]."""
+    for name, tensor in rows.items():
+        not_empty(name, tensor)
+        if tensor.shape[:-1] != like.shape:
+            raise ValueError(
+                f"{shown(name, tensor)}, {shown(first, like)}; {name} must be the shape of {first} and one more axis"
+            )
+
+
+def not_empty(name: str, tensor: Tensor) -> None:
+    if tensor.ndim == 0 or tensor.shape[-1] == 0:
+        raise ValueError(f"{name} must have at least one entry on its last axis; got shape {tuple(tensor.shape)}")
+
+
+def shown(name: str, tensor: Tensor) -> str:
+    return f"{name} has shape {tuple(tensor.shape)}"
+
+
+# --------------------------------------------------------------------------------------------------- scalars
+
+
+def scalar(name: str, value: object, interval: str) -> float:
+    """A real number in `interval`, written as in the message: "[0, 1)"; NaN lies in none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name} must be a real number; got {_printed(value)}")
+    number = _float(name, value)
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    after_low = number >= low if interval[0] == "[" else number > low
+    before_high = number <= high if interval[-1] == "]" else number < high
+    if not (after_low and before_high):
+        raise ValueError(f"{name} must lie in {interval}; got {number}")
+    return number
+
+
+def _float(name: str, value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must fit in a float; got a whole number of {len(str(value))} digits") from None
+
+
+def integer(name: str, value: object, *, minimum: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise ValueError(f"{name} must be an integer >= {minimum}; got {_printed(value)}")
+    return int(value)
+
+
+def choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_printed(value)}")
+
+
+def discount(value: float | Tensor, like: Tensor, name: str = "discount", first: str = "reward") -> float | Tensor:
+    """A scalar in [0, 1], or one such number per step: then widened, in exactly the shape of `like`."""
+    if not isinstance(value, Tensor):
+        return scalar(name, value, "[0, 1]")
+    reals(**{first: like, name: value})
+    aligned(**{first: like, name: value})
+    if values_are_checked():
+        each(name, value, (value >= 0) & (value <= 1), "must lie in [0, 1]")
+    return widened(value)
+
+
+def _printed(value: object) -> str:
+    """Short enough for one line: an array by its shape, a number or a word as it is."""
+    if hasattr(value, "shape") and value.shape != ():
+        return f"an array of shape {tuple(value.shape)}"
+    return repr(value) if isinstance(value, str | Real) or value is None else type(value).__name__

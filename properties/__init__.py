@@ -1,0 +1,14 @@
+"""What must hold: every claim and every operator's record, gathered on import."""
+
+import importlib
+from pathlib import Path
+
+from properties._claim import CONCEPTS
+
+for _stem in CONCEPTS:
+    if (Path(__file__).parent / f"{_stem}.py").exists():
+        importlib.import_module(f"properties.{_stem}")
+importlib.import_module("properties.agreement")
+from properties._claim import CLAIMS, OPERATORS  # noqa: E402
+
+__all__ = ["CLAIMS", "OPERATORS"]

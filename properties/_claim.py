@@ -1,0 +1,152 @@
+"""What a claim is, what an operator's record is, and the two lists that hold them all.
+
+A claim is a plain function. Its docstring is the sentence that must hold, `source` says who proved it, `given` says from what
+its inputs are drawn, and `operators` says whom it accuses when it fails: the claim is tried once for each of them, with that one
+operator taken from the port and every other one from the reference, so that a wrong operator is named and no other is.
+"""
+
+from __future__ import annotations
+
+import inspect
+import unittest
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from properties._bounds import Floats
+
+Given = Mapping[str, st.SearchStrategy[Any]]
+GivenOnMDPs = Callable[[st.SearchStrategy[Any]], Given]
+
+
+class Call(NamedTuple):
+    """The arguments of one call of an operator."""
+
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What agreement needs to know: how valid inputs are drawn, the derived error bound, and which axes are batch."""
+
+    name: str
+    concept: str
+    inputs: st.SearchStrategy[Call]
+    bound: Callable[..., Floats]
+    core: int
+
+    @property
+    def batched(self) -> bool:
+        """Whether leading axes are batch (tables of an MDP have none)."""
+        return self.core >= 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence that must hold, with its source and the trial that can refute it."""
+
+    name: str
+    label: str
+    concept: str
+    sentence: str
+    source: str
+    operators: tuple[str, ...]
+    body: Callable[..., None]
+    given: Given | GivenOnMDPs
+    share: float
+    oracle: str
+    every_dtype: bool
+
+    @property
+    def kind(self) -> str:
+        """`agreement` (the port against the reference and the contract) or `theorem`."""
+        return "agreement" if self.concept == "agreement" else "theorem"
+
+
+CONCEPTS = ("bellman", "targets", "returns", "expectiles", "aggregates", "advantage_weights", "finite_mdps")
+"""The files of this room, in the order of the contract; a long concept goes on in `_<concept>_<part>.py`."""
+
+OPERATORS: dict[str, Operator] = {}
+CLAIMS: dict[str, Claim] = {}
+
+
+TABULAR = -1
+
+
+def operator(name: str, *, inputs: st.SearchStrategy[Call], core: int = 1) -> Callable[[Callable[..., Floats]], Any]:
+    """Register an operator; the decorated function is its error bound: (unit, *arguments, **keywords) -> array like the result.
+
+    `core` is how many axes of the first argument belong to the operator itself (0 for an element-wise one); the axes before
+    those are batch. TABULAR: no batch axes.
+    The bound is on the absolute error of the first result, computed with unit roundoff `unit`; underflow and the final
+    rounding to a narrower type are added by `_bounds.stored`.
+    """
+
+    def register(bound: Callable[..., Floats]) -> Callable[..., Floats]:
+        if name in OPERATORS:
+            raise ValueError(f"operator names must be unique; got {name} twice")
+        OPERATORS[name] = Operator(name, concept_of(bound.__module__), inputs, bound, core)
+        return bound
+
+    return register
+
+
+def claim(
+    label: str,
+    *,
+    source: str,
+    operators: Sequence[str],
+    given: Given | GivenOnMDPs | None = None,
+    share: float = 1.0,
+    oracle: str = "",
+    every_dtype: bool = False,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a claim about `operators`; `label` is its number in the list of claims, e.g. "R1".
+
+    given        strategies for the body's arguments, or a function from a strategy of MDPs to those: the claim then runs on
+                 drawn MDPs and on every named table. Nothing given: the body runs once.
+    share        the fraction of the profile's examples that this claim gets (an expensive body takes less).
+    oracle       a key of `_oracles.ORACLES`, where the claim rests on one.
+    every_dtype  run in every type of the port, not only in its widest.
+    """
+
+    def register(body: Callable[..., None]) -> Callable[..., None]:
+        if body.__name__ in CLAIMS:
+            raise ValueError(f"claim names must be unique; got {body.__name__} twice")
+        if not inspect.getdoc(body):
+            raise ValueError(f"a claim needs its sentence as docstring: {body.__name__} has none")
+        concept = concept_of(body.__module__)
+        CLAIMS[body.__name__] = Claim(
+            body.__name__, label, concept, inspect.getdoc(body) or "", source,
+            tuple(operators), body, given or {}, share, oracle, every_dtype,
+        )  # fmt: skip
+        return body
+
+    return register
+
+
+def concept_of(module: str) -> str:
+    """The concept that a module of this room belongs to: `properties._bellman_bounds` is about bellman."""
+    stem = module.rpartition(".")[2].lstrip("_")
+    return next((concept for concept in CONCEPTS if stem.startswith(concept)), stem)
+
+
+class Absent(unittest.SkipTest):
+    """The port does not offer the operator (or the ability) that a claim is about."""
+
+
+class Refuted(AssertionError):
+    """A claim does not hold; carries what was found, what was due, and the bound between them."""
+
+    def __init__(self, text: str, *, found: Any = None, due: Any = None, bound: Any = None) -> None:
+        super().__init__(text)
+        self.text, self.found, self.due, self.bound = text, found, due, bound
+
+
+def as_arrays(call: Call) -> Call:
+    """The call with lists made arrays, so that its inputs can be compared before and after."""
+    return Call(tuple(np.asarray(a) if isinstance(a, list) else a for a in call.arguments), dict(call.keywords))

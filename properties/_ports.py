@@ -1,0 +1,120 @@
+"""A port: whatever offers the operators by name. Found by module name or by path, and asked what it can do."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import reference
+from properties._claim import Absent
+
+KNOWN_DTYPES = ("float64", "float32", "bfloat16")
+
+
+class PortError(Exception):
+    """A port that cannot be tried at all; the text is one line for the user."""
+
+
+class Port:
+    """The operators of one implementation, in one dtype on one device, NumPy in and NumPy out.
+
+    A port is a module (or any object) with functions named as in the contract. Optional attributes:
+    DTYPES      the types it offers, of "float64", "float32", "bfloat16"; without it, float64 only is tried.
+    on(*, dtype, device)   returns the operators for that dtype and device; bfloat16 arrays travel as float32 arrays.
+    gradient(operator, argument, *args, **kwargs)   what its autodiff says; without it those claims are absent.
+    CONVENTIONS a dict of declared conventions; {"bad_input": "unchecked"} declares that bad input is undefined behaviour.
+    """
+
+    def __init__(self, module: Any, name: str, dtype: str = "float64", device: str = "cpu") -> None:
+        self.name, self.dtype, self.device = name, dtype, device
+        self.is_reference = name == "reference"
+        self._module = module
+        make = getattr(module, "on", None)
+        if device != "cpu" and not callable(make):
+            raise PortError(f"port {name} has no on(*, dtype, device), so it cannot be put on {device}")
+        self._operators = make(dtype=dtype, device=device) if callable(make) else module
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The types that this port offers, widest first."""
+        default = ("float64",)
+        offered = tuple(getattr(self._module, "DTYPES", default))
+        unknown = [dtype for dtype in offered if dtype not in KNOWN_DTYPES]
+        if unknown or not offered:
+            raise PortError(f"DTYPES of port {self.name} must be some of {', '.join(KNOWN_DTYPES)}; got {offered}")
+        return tuple(dtype for dtype in KNOWN_DTYPES if dtype in offered)
+
+    @property
+    def conventions(self) -> dict[str, str]:
+        """The conventions that the port declares."""
+        return dict(getattr(self._module, "CONVENTIONS", {}))
+
+    def offers(self, operator: str) -> bool:
+        """Whether the port has this operator."""
+        return callable(getattr(self._operators, operator, None))
+
+    def operator(self, name: str) -> Callable[..., Any]:
+        """The port's operator; Absent if it has none."""
+        found = getattr(self._operators, name, None)
+        if not callable(found):
+            raise Absent(f"{self.name} does not offer {name}")
+        return found  # type: ignore[no-any-return]
+
+    def using(self, dtype: str, device: str) -> Port:
+        """The same port in another dtype or on another device."""
+        return Port(self._module, self.name, dtype, device)
+
+    @property
+    def native(self) -> type[np.floating[Any]]:
+        """The NumPy type in which this port's arrays travel."""
+        return np.float64 if self.dtype == "float64" else np.float32
+
+
+REFERENCE = Port(reference, "reference")
+
+
+def load_port(where: str, *, dtype: str = "float64", device: str = "cpu") -> Port:
+    """The port at a module name or a path to a .py file; a package that holds a module `port` is tried through that."""
+    module = _from_path(Path(where)) if where.endswith(".py") or "/" in where else _from_name(where)
+    return Port(module, where, dtype, device)
+
+
+def _from_name(name: str) -> Any:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise PortError(f"a port is a module name or a path to a .py file; got {name!r}")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(name)
+        has_port = hasattr(module, "__path__") and importlib.util.find_spec(f"{name}.port") is not None
+        return importlib.import_module(f"{name}.port") if has_port else module
+    except (Exception, SystemExit) as error:
+        raise PortError(f"port {name} does not import: {type(error).__name__}: {first_line(error)}") from error
+
+
+def _from_path(path: Path) -> Any:
+    if not path.is_file():
+        raise PortError(f"port {path} does not exist")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise PortError(f"port {path} must be a .py file")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise PortError(f"port {path} does not import: {type(error).__name__}: {first_line(error)}") from error
+    return module
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text."""
+    return (str(error).strip().splitlines() or [""])[0]

@@ -1,0 +1,211 @@
+"""run(claim, operator, port) -> Result: the trial of one claim, with Hypothesis set up afresh each time."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import unittest
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure, FlakyReplay, HypothesisException
+
+from properties._bounds import rounded
+from properties._bugs import behaves_like
+from properties._claim import Absent, Call, Claim, Refuted
+from properties._mdps import mdps, tables
+from properties._paste import as_python
+from properties._ports import Port, first_line
+from properties._trial import Trial
+
+HOLDS, FAILS, UNDECIDED, ABSENT = "holds", "fails", "undecided", "absent"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try: examples a claim, draws a named table, seconds a claim, whether to climb towards the bound."""
+
+    examples: int
+    table_examples: int
+    seconds: float
+    climb: bool
+
+
+PROFILES = {
+    "dev": Effort(examples=40, table_examples=1, seconds=30.0, climb=False),
+    "ci": Effort(examples=200, table_examples=2, seconds=60.0, climb=False),
+    "release": Effort(examples=2000, table_examples=5, seconds=300.0, climb=True),
+    "deep": Effort(examples=50_000, table_examples=50, seconds=3600.0, climb=True),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The verdict on one claim for one operator in one dtype, and what a report needs to say about it."""
+
+    claim: str
+    operator: str
+    dtype: str
+    verdict: str
+    detail: str = ""
+    found: str = ""
+    due: str = ""
+    bound: str = ""
+    paste: str = ""
+    behaves_like: tuple[str, ...] = ()
+    where: str = ""
+    examples: int = 0
+    calls: int = 0
+    worst: float = 0.0
+    seconds: float = 0.0
+    tables: tuple[str, ...] = field(default=())
+
+
+class _OutOfTime(unittest.SkipTest):
+    """The claim's seconds are spent: SkipTest is what Hypothesis lets through at once."""
+
+
+SHRINKING_SECONDS = 10.0
+"""A counterexample is made smaller for this long; then the smallest so far is reported."""
+
+
+def run(
+    claim: Claim,
+    operator: str,
+    port: Port,
+    effort: Effort,
+    *,
+    salt: int = 0,
+    clock: Any = None,
+    journal: Path | None = None,
+) -> Result:
+    """Try one claim for one operator of one port (already in its dtype); never raises for what the port does."""
+    began = time.monotonic()
+    trial = Trial(port, operator, clock=clock, journal=journal)
+    search = _Search(claim, trial, effort, salt, began + effort.seconds)
+    done = Result(claim.name, operator, port.dtype, HOLDS)
+    try:
+        search.everything()
+    except Absent as absent:
+        done = replace(done, verdict=ABSENT, detail=str(absent))
+    except _OutOfTime as late:
+        done = replace(done, verdict=UNDECIDED, detail=str(late))
+    except (Refuted, FlakyFailure, FlakyReplay):
+        pass
+    if search.refuted is not None:
+        done = _refuted(done, port, search.refuted, search.calls)
+        done = replace(done, behaves_like=behaves_like(operator, search.answers) if search.answers else ())
+    seconds = time.monotonic() - began
+    return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds)
+
+
+class _Search:
+    """The search for a counterexample; keeps the last one found, which shrinking makes the smallest."""
+
+    def __init__(self, claim: Claim, trial: Trial, effort: Effort, salt: int, deadline: float) -> None:
+        self.claim, self.trial, self.effort, self.salt, self.deadline = claim, trial, effort, salt, deadline
+        self.refuted: Refuted | None = None
+        self.calls: list[tuple[str, Call]] = []
+        self.answers: list[tuple[Call, Any]] = []
+
+    def everything(self) -> None:
+        """On what the claim draws; for a claim about MDPs also on each named table."""
+        self.trial.port.operator(self.trial.subject)
+        examples = max(1, round(self.effort.examples * self.claim.share))
+        if not callable(self.claim.given):
+            self.over(dict(self.claim.given), examples)
+            return
+        self.over(dict(self.claim.given(mdps())), examples)
+        for table in tables():
+            self.over(dict(self.claim.given(st.just(table))), self.effort.table_examples)
+
+    def over(self, drawn: dict[str, Any], examples: int) -> None:
+        """Build `settings(given(...))` afresh (decorating twice raises) and run it from a seed of its own."""
+        if not drawn:
+            self.once()
+            return
+        phases = [Phase.generate, Phase.shrink] + ([Phase.target] if self.effort.climb else [])
+        limits = settings(
+            max_examples=examples, database=None, deadline=None, derandomize=False, phases=phases,
+            report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+
+        def body(**arguments: Any) -> None:
+            self.once(**arguments)
+
+        seed(_stream(self.claim, self.trial, self.salt))(limits(given(**drawn)(body)))()
+
+    def once(self, **arguments: Any) -> None:
+        """One example: rounded to the port's dtype, tried, and remembered if it refutes."""
+        if time.monotonic() > self.deadline:
+            raise _OutOfTime(f"{self.trial.examples} examples in {self.effort.seconds:g} s, then out of time")
+        self.trial.examples += 1
+        self.trial.clear()
+        asked = self.trial.asked
+        try:
+            with np.errstate(all="ignore"):
+                self.claim.body(self.trial, **rounded(arguments, self.trial.dtype))
+        except Refuted as refuted:
+            self.remember(refuted)
+            raise
+        except (unittest.SkipTest, HypothesisException):
+            raise
+        except Exception as error:
+            if self.trial.asked == asked:
+                raise
+            unusable = Refuted(f"the result could not be used: {type(error).__name__}: {first_line(error)}")
+            self.remember(unusable)
+            raise unusable from error
+
+    def remember(self, refuted: Refuted) -> None:
+        """Keep this counterexample, and give shrinking its seconds from the first one on."""
+        if self.refuted is None:
+            self.deadline = time.monotonic() + SHRINKING_SECONDS
+        self.refuted, self.calls, self.answers = refuted, list(self.trial.calls), list(self.trial.answers)
+
+
+def _stream(claim: Claim, trial: Trial, salt: int) -> int:
+    """The seed of one trial: a hash, so that a part of a run repeats exactly what the whole run did."""
+    key = f"{salt}:{claim.name}:{trial.subject}:{trial.dtype}".encode()
+    return int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
+
+
+def _refuted(done: Result, port: Port, refuted: Refuted, calls: list[tuple[str, Call]]) -> Result:
+    return replace(
+        done,
+        verdict=FAILS,
+        detail=refuted.text,
+        where=_worst_place(refuted),
+        found=_shown(refuted.found),
+        due=_shown(refuted.due),
+        bound=_shown(refuted.bound),
+        paste="\n".join(as_python(*call, module=_alias(port.name)) for call in calls[-3:]),
+    )
+
+
+def _alias(port: str) -> str:
+    return "port" if "/" in port or port.endswith(".py") else port.rpartition(".")[2]
+
+
+def _worst_place(refuted: Refuted) -> str:
+    """Where found and due are furthest apart, as an index."""
+    found, due = np.asarray(refuted.found), np.asarray(refuted.due)
+    if found.shape != due.shape or found.ndim == 0 or found.dtype.kind not in "fiub":
+        return ""
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(found.astype(np.float64) - due.astype(np.float64))
+    place = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
+    return "[" + ", ".join(str(int(i)) for i in place) + "]"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    array = np.asarray(value)
+    if array.dtype == object:
+        array = np.vectorize(float, otypes=[np.float64])(array)
+    return np.array2string(array, threshold=40, separator=", ", formatter={"float_kind": lambda x: f"{x:.17g}"})

@@ -1,0 +1,191 @@
+"""A trial: the port as a claim sees it, and the comparisons that can refute the claim."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
+from properties._claim import OPERATORS, Absent, Call, Refuted
+from properties._paste import as_python
+from properties._ports import REFERENCE, Port
+
+
+class Clock:
+    """When the running call of the port began (0 between calls): lets the runner tell a hanging port from a slow claim."""
+
+    value: float = 0.0
+
+
+class Trial:
+    """One claim against one operator of a port.
+
+    `trial.gae(...)` calls the port's gae if gae is the subject, the reference's otherwise; `trial("gae", ...)` returns the value
+    *and* its derived error bound. Results come back as float64 arrays. `equal`, `at_most` and `holds` are the only ways to refute.
+    """
+
+    def __init__(self, port: Port, subject: str, *, clock: Any = None, journal: Path | None = None) -> None:
+        self.port, self.subject = port, subject
+        self.dtype = port.dtype
+        self.unit = UNIT[COMPUTED_IN[port.dtype]]
+        self.calls: list[tuple[str, Call]] = []
+        self.answers: list[tuple[Call, Any]] = []
+        self.worst, self.last_ratio, self.examples, self.asked = 0.0, 0.0, 0, 0
+        self._clock = clock or Clock()
+        self._journal = journal
+
+    # ------------------------------------------------------------------ calling
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *arguments, **keywords: self._call(name, Call(arguments, keywords))
+
+    def __call__(self, name: str, *arguments: Any, **keywords: Any) -> tuple[Any, Floats]:
+        """The (first) result of an operator and the bound on its error."""
+        result = self._call(name, Call(arguments, keywords))
+        first = result[0] if isinstance(result, tuple) else result
+        return first, self.error(name, first, *arguments, **keywords)
+
+    def error(self, name: str, value: ArrayLike, *arguments: Any, **keywords: Any) -> Floats:
+        """The derived bound on the error of a result `value` of this call, in the subject's dtype or the reference's float64."""
+        dtype = self.dtype if name == self.subject else "float64"
+        bound = OPERATORS[name].bound(UNIT[COMPUTED_IN[dtype]], *rounded(arguments, dtype), **rounded(keywords, dtype))
+        return stored(bound, value, dtype)
+
+    def _call(self, name: str, call: Call) -> Any:
+        if name != self.subject:
+            return widened(REFERENCE.operator(name)(*call.arguments, **call.keywords))
+        return self.result(Call(*rounded(tuple(call), self.dtype)))
+
+    def result(self, call: Call) -> Any:
+        """The subject's answer to a call already rounded to the port's dtype."""
+        answer = widened(self.bare(Call(*travelling(tuple(call), self.port.native))))
+        self.answers.append((call, answer))
+        return answer
+
+    def clear(self) -> None:
+        """Forget the calls of the example before."""
+        self.calls.clear()
+        self.answers.clear()
+
+    def bare(self, call: Call) -> Any:
+        """The subject's answer to a call that travels as it is: arrays and types untouched."""
+        self.noted(call)
+        return self.ask(self.subject, call)
+
+    def noted(self, call: Call) -> None:
+        """Remember a call of the subject for the report."""
+        self.calls.append((self.subject, call))
+
+    def reference(self, call: Call) -> Any:
+        """The reference's answer to the same call."""
+        return widened(REFERENCE.operator(self.subject)(*call.arguments, **call.keywords))
+
+    def reference_error(self, due: ArrayLike, call: Call) -> Floats:
+        """The derived bound on the reference's own error, in float64."""
+        return stored(OPERATORS[self.subject].bound(UNIT["float64"], *call.arguments, **call.keywords), due, "float64")
+
+    def ask(self, name: str, call: Call) -> Any:
+        """The port's bare answer; whatever it raises refutes, save for declining."""
+        operator = self.port.operator(name)
+        if self._journal:
+            self._journal.write_text(as_python(name, call))
+        self.asked += 1
+        self._clock.value = time.monotonic()
+        try:
+            return operator(*call.arguments, **call.keywords)
+        except NotImplementedError as error:
+            raise Absent(f"{self.port.name} declines {name}: {error}") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise Refuted(f"{name} raised {type(error).__name__} on valid input: {error}") from error
+        finally:
+            self._clock.value = 0.0
+
+    def derivative(self, argument: int, *arguments: Any, **keywords: Any) -> Floats:
+        """What the port's automatic differentiation says d(sum of the subject's result)/d(argument) is; Absent without one."""
+        call = Call(*rounded((arguments, keywords), self.dtype))
+        self.calls.append(("gradient", Call((self.subject, argument, *call.arguments), call.keywords)))
+        moving = Call(*travelling(tuple(call), self.port.native))
+        return np.asarray(widened(self.ask("gradient", Call((self.subject, argument, *moving.arguments), moving.keywords))))
+
+    # ---------------------------------------------------------------- comparing
+    def equal(self, found: ArrayLike, due: Any, bound: ArrayLike, what: str = "") -> None:
+        """Refute unless |found - due| <= bound, element by element; infinities must be equal, and NaN is never right.
+
+        `due` may hold Fractions: the error is then exact.
+        """
+        found, due = np.asarray(found), np.asarray(due)
+        if found.shape != due.shape:
+            raise Refuted(f"{what or 'the result'} has shape {found.shape}, due is {due.shape}", found=found, due=due)
+        error = _distance(found, due)
+        self._compare(error, bound, found, due, what)
+
+    def at_most(self, left: ArrayLike, right: ArrayLike, slack: ArrayLike, what: str = "") -> None:
+        """Refute unless left <= right + slack, element by element."""
+        left, right = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
+        excess = np.where(left <= right, 0.0, _distance(left, np.broadcast_to(right, np.broadcast_shapes(left.shape, right.shape))))
+        self._compare(excess, slack, left, right, what or "left <= right")
+
+    def holds(self, condition: bool | np.bool_, what: str, *, found: Any = None, due: Any = None) -> None:
+        """Refute unless the condition is true."""
+        if not condition:
+            raise Refuted(what, found=found, due=due)
+
+    def _compare(self, error: Floats, bound: ArrayLike, found: Any, due: Any, what: str) -> None:
+        bound = np.asarray(bound, dtype=np.float64)
+        wrong = ~(error <= bound)
+        if np.any(wrong):
+            raise Refuted(what, found=found, due=due, bound=np.broadcast_to(bound, wrong.shape) if wrong.shape else bound)
+        vacuous = ~np.isfinite(bound) | (bound == 0)
+        ratio = np.where(vacuous, 0.0, error / np.where(vacuous, 1.0, bound))
+        self.last_ratio = float(np.max(ratio, initial=0.0))
+        self.worst = max(self.worst, self.last_ratio)
+
+    # ------------------------------------------------------------------ rounding
+    def sum_error(self, terms: ArrayLike, axis: int | tuple[int, ...] = -1) -> Floats:
+        """What summing `terms` in float64 along `axis` may lose, in any order: gamma_(n-1) times the sum of absolute terms."""
+        terms = np.abs(np.asarray(terms, dtype=np.float64))
+        length = terms.size if terms.ndim == 0 else int(np.prod([terms.shape[a] for a in np.atleast_1d(axis)]))
+        return np.asarray(gamma(max(length, 1), UNIT["float64"]) * terms.sum(axis=axis))
+
+
+def _distance(found: Any, due: Any) -> Floats:
+    """|found - due|: exactly where due holds Fractions, 0 between equal infinities, and NaN where either is NaN."""
+    if due.dtype == object:
+        pairs = zip(found.ravel().tolist(), due.ravel().tolist(), strict=True)
+        gaps = [abs(float(Fraction(f) - d)) if np.isfinite(f) else np.inf for f, d in pairs]
+        return np.array(gaps, dtype=np.float64).reshape(found.shape)
+    found, due = found.astype(np.float64), due.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(np.where(found == due, 0.0, np.abs(found - due)))
+
+
+def widened(result: Any) -> Any:
+    """Results as float64 arrays (integers and booleans stay); a port that answers something else is refuted."""
+    if isinstance(result, tuple):
+        return tuple(widened(item) for item in result)
+    array = np.asarray(result)
+    if array.dtype.kind not in "fbiu":
+        raise Refuted(f"the result must be real numbers; got {type(result).__name__} of {array.dtype}", found=result)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def travelling(value: Any, native: type[np.floating[Any]]) -> Any:
+    """Float arrays in the type in which they travel to the port; everything else as it is."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return value.astype(native)
+    if hasattr(value, "indptr"):
+        return type(value)((value.data.astype(native), value.indices, value.indptr), shape=value.shape)
+    if isinstance(value, tuple):
+        return tuple(travelling(item, native) for item in value)
+    if isinstance(value, dict):
+        return {key: travelling(item, native) for key, item in value.items()}
+    return value

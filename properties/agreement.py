@@ -1,0 +1,194 @@
+"""The claims that all operators share: port = reference, in value and gradient, and the manners of the contract."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis import target
+
+from properties._bad_inputs import Bad, bad_calls
+from properties._bounds import rounded
+from properties._claim import OPERATORS, Absent, Call, Refuted, claim
+from properties._trial import Trial, travelling, widened
+
+CONTRACT = "the operator contract"
+EVERY = tuple(OPERATORS)
+BATCHED = tuple(name for name, record in OPERATORS.items() if record.batched)
+
+
+def _seeded_call(port_subject: str) -> st.SearchStrategy[Call]:
+    return OPERATORS[port_subject].inputs
+
+
+GIVEN = {"data": st.data()}
+
+
+def _draw(port: Trial, data: Any) -> Call:
+    """A valid call of the subject, rounded to the port's dtype."""
+    call: Call = data.draw(_seeded_call(port.subject))
+    return Call(*rounded(tuple(call), port.dtype))
+
+
+def _first(result: Any) -> Any:
+    return result[0] if isinstance(result, tuple) else result
+
+
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, every_dtype=True)
+def port_equals_reference(port: Trial, data: Any) -> None:
+    """The port's result is the reference's, within the rounding that the operator may show in the port's dtype."""
+    call = _draw(port, data)
+    found = _first(port.result(call))
+    due = _first(port.reference(call))
+    bound = port.error(port.subject, due, *call.arguments, **call.keywords) + port.reference_error(due, call)
+    port.equal(found, due, bound)
+    target(port.last_ratio, label="error / bound")
+
+
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.25, every_dtype=True)
+def dtype_is_kept(port: Trial, data: Any) -> None:
+    """float64 in, float64 out; float32 in, float32 out; bfloat16 (travelling as float32) holds bfloat16 values only."""
+    call = _draw(port, data)
+    result = np.asarray(_first(port.bare(call)))
+    if result.dtype.kind != "f":
+        raise Refuted(f"the result must be floating; got {result.dtype}")
+    port.holds(result.dtype == port.port.native, f"the result must be {np.dtype(port.port.native)}; got {result.dtype}")
+    if port.dtype == "bfloat16":
+        wide = widened(result)
+        port.equal(wide, rounded(wide, "bfloat16"), 0.0, "every value must be a bfloat16 value")
+
+
+@claim("agreement", source=CONTRACT, operators=BATCHED, given=GIVEN, share=0.5)
+def rows_of_a_batch_are_independent(port: Trial, data: Any) -> None:
+    """Each row of a batch gets what it gets alone, and permuting the rows permutes the result."""
+    call = _draw(port, data)
+    lead = _leading_axes(port.subject, call)
+    if lead == 0:
+        return
+    whole, slack = port(port.subject, *call.arguments, **call.keywords)
+    size = whole.shape[0]
+    order = np.arange(size)[::-1]
+    if size > 1:
+        turned = port.result(_rows(call, order, size))
+        port.equal(turned, whole[order], 2 * slack[order], "rows reversed")
+    alone = port.result(_rows(call, np.array([size - 1]), size))
+    port.equal(alone, whole[-1:], 2 * slack[-1:], "the last row alone")
+
+
+def _leading_axes(name: str, call: Call) -> int:
+    """How many batch axes the call has: the axes of the first array less the operator's own."""
+    first = call.arguments[0]
+    return int(np.ndim(first)) - int(OPERATORS[name].core)
+
+
+def _rows(call: Call, chosen: Any, size: int) -> Call:
+    """The call restricted to some rows of its first axis."""
+
+    def pick(value: Any) -> Any:
+        return value[chosen] if isinstance(value, np.ndarray) and value.ndim and value.shape[0] == size else value
+
+    shape = np.shape(call.arguments[0])
+    keywords = {k: pick(v) if np.shape(v) == shape else v for k, v in call.keywords.items()}
+    return Call(tuple(pick(a) for a in call.arguments), keywords)
+
+
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.25)
+def memory_layout_changes_nothing(port: Trial, data: Any) -> None:
+    """Strided, transposed and reversed views give what contiguous arrays give."""
+    call = _draw(port, data)
+    due, slack = port(port.subject, *call.arguments, **call.keywords)
+    for view in (_every_second, _transposed, _reversed):
+        found = widened(_first(port.bare(_mapped(call, view, port.port.native))))
+        port.equal(found, due, 2 * slack, f"{view.__name__.strip('_')} views")
+
+
+def _every_second(array: Any) -> Any:
+    wide = np.empty((*array.shape[:-1], 2 * array.shape[-1]), dtype=array.dtype)
+    wide[..., ::2], wide[..., 1::2] = array, np.ones((), dtype=array.dtype)
+    return wide[..., ::2]
+
+
+def _transposed(array: Any) -> Any:
+    return np.ascontiguousarray(array.T).T
+
+
+def _reversed(array: Any) -> Any:
+    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
+
+
+def _mapped(call: Call, view: Any, native: Any) -> Call:
+    """The call with every array that has an axis replaced by a view of another layout."""
+    moving = travelling(tuple(call), native)
+
+    def change(value: Any) -> Any:
+        return view(value) if isinstance(value, np.ndarray) and value.ndim else value
+
+    return Call(tuple(change(a) for a in moving[0]), {k: change(v) for k, v in moving[1].items()})
+
+
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.25)
+def arguments_are_left_alone_and_answers_repeat(port: Trial, data: Any) -> None:
+    """After a call every input is bit-identical, and the same call gives the same answer again, bit for bit."""
+    call = _draw(port, data)
+    moving = Call(*travelling(tuple(call), port.port.native))
+    before = [a.copy() if isinstance(a, np.ndarray) else a for a in (*moving.arguments, *moving.keywords.values())]
+    first = np.array(_first(port.bare(moving)), copy=True)
+    for name, was, now in zip(_names(port.subject, call), before, (*moving.arguments, *moving.keywords.values()), strict=True):
+        if isinstance(was, np.ndarray):
+            port.holds(was.tobytes() == now.tobytes(), f"{name} was written to", found=now, due=was)
+    second = np.asarray(_first(port.bare(moving)))
+    port.holds(first.tobytes() == second.tobytes(), "the same call gave another answer", found=second, due=first)
+
+
+def _names(operator: str, call: Call) -> list[str]:
+    return [f"argument {i} of {operator}" for i in range(len(call.arguments))] + list(call.keywords)
+
+
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.1)
+def bad_input_is_rejected(port: Trial, data: Any) -> None:
+    """A wrong shape, dtype or range, NaN, or probabilities that do not sum to 1 raise ValueError instead of giving numbers."""
+    for bad in _spoilt(port, data):
+        answer = _rejection(port, bad)
+        port.holds(isinstance(answer, ValueError), f"{bad.rule}: must raise ValueError; {_what_happened(answer)}")
+
+
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.1)
+def rejections_name_rule_value_and_place(port: Trial, data: Any) -> None:
+    """The message of a rejection names the argument, shows the value found (for an element, its index), and says the rule."""
+    for bad in _spoilt(port, data):
+        answer = _rejection(port, bad)
+        if not isinstance(answer, ValueError):
+            continue
+        text = str(answer)
+        port.holds(
+            re.search(rf"\b{bad.name}\b", text) is not None,
+            f"{bad.rule}: the message must name {bad.name}; got {text!r}",
+        )
+        port.holds(bad.value in text, f"{bad.rule}: the message must show {bad.value}; got {text!r}")
+        port.holds("must" in text, f"{bad.rule}: the message must say what must hold; got {text!r}")
+
+
+def _spoilt(port: Trial, data: Any) -> list[Bad]:
+    if port.port.conventions.get("bad_input") == "unchecked":
+        raise Absent(f"{port.port.name} declares bad input unchecked")
+    return list(bad_calls(port.subject, _draw(port, data)))
+
+
+def _rejection(port: Trial, bad: Bad) -> Any:
+    """What the port raised, or what it answered."""
+    operator = port.port.operator(port.subject)
+    port.noted(bad.call)
+    try:
+        return operator(*travelling(bad.call.arguments, port.port.native), **bad.call.keywords)
+    except NotImplementedError as declined:
+        raise Absent(str(declined)) from declined
+    except (Exception, SystemExit) as error:
+        return error
+
+
+def _what_happened(answer: Any) -> str:
+    if isinstance(answer, BaseException):
+        return f"raised {type(answer).__name__}: {answer}"
+    return f"answered {np.array2string(np.asarray(_first(answer)), threshold=8)}"

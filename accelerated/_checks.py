@@ -152,9 +152,7 @@ def aligned_rows(first: str, like: Tensor, **rows: Tensor) -> None:
     for name, tensor in rows.items():
         not_empty(name, tensor)
         if tensor.shape[:-1] != like.shape:
-            raise ValueError(
-                f"{shown(name, tensor)}, {shown(first, like)}; {name} must be the shape of {first} and one more axis"
-            )
+            raise ValueError(f"{shown(name, tensor)}, {shown(first, like)}; {name} must be the shape of {first} and one more axis")
 
 
 def not_empty(name: str, tensor: Tensor) -> None:

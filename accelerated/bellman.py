@@ -74,9 +74,7 @@ def q_optimality_backup(q: Tensor, transition: Tensor, reward: Tensor, *, discou
 
 
 @torch.no_grad()
-def soft_backup(
-    value: Tensor, prior: Tensor, transition: Tensor, reward: Tensor, *, temperature: float, discount: float
-) -> Tensor:
+def soft_backup(value: Tensor, prior: Tensor, transition: Tensor, reward: Tensor, *, temperature: float, discount: float) -> Tensor:
     """Shifted by the maximum over the prior's support; actions outside it are not read."""
     t = _checks.scalar("temperature", temperature, "[0, inf]")
     mdp = model(transition, reward, discount, value=value, prior=prior)
@@ -160,9 +158,7 @@ def value_iteration(
     """All states at once; the model is checked once."""
     mdp = model(transition, reward, discount, "[0, 1)")
     start = mdp.reward.new_zeros(mdp.reward.shape[0])
-    value, iterations, bound = _iterate(
-        lambda value: mdp.action_values(value).amax(-1), start, mdp, tolerance, max_iterations
-    )
+    value, iterations, bound = _iterate(lambda value: mdp.action_values(value).amax(-1), start, mdp, tolerance, max_iterations)
     return ValueIteration(value.to(reward.dtype), iterations, bound)
 
 
@@ -203,7 +199,5 @@ def _drawable(samples: int, actions: int) -> int:
     if actions == 1:
         return 1
     if actions ** min(samples, 64) > MOST_OUTCOMES:
-        raise ValueError(
-            f"samples must leave at most {MOST_OUTCOMES} outcomes (actions ** samples); got {actions} ** {samples}"
-        )
+        raise ValueError(f"samples must leave at most {MOST_OUTCOMES} outcomes (actions ** samples); got {actions} ** {samples}")
     return samples

@@ -52,9 +52,7 @@ def _call(operator: Operator, to: Operator, *args: Any, **kwargs: Any) -> Any:
     return tuple(map(_array, result)) if isinstance(result, tuple) else _array(result)
 
 
-def _gradient(
-    operators: dict[str, Operator], to: Operator, operator: str, argument: int, *args: Any, **kwargs: Any
-) -> Any:
+def _gradient(operators: dict[str, Operator], to: Operator, operator: str, argument: int, *args: Any, **kwargs: Any) -> Any:
     """Of the sum of all that the operator returns, with respect to one positional argument; 0 where none flows."""
     tensors = _tensors(to, args)
     leaf = tensors[argument]

@@ -21,9 +21,7 @@ def q_learning_target(reward: Tensor, terminated: Tensor, next_q: Tensor, *, dis
     return _one_step(reward, terminated, _checks.widened(next_q).amax(-1), discount)
 
 
-def sarsa_target(
-    reward: Tensor, terminated: Tensor, next_q: Tensor, next_action: Tensor, *, discount: float | Tensor
-) -> Tensor:
+def sarsa_target(reward: Tensor, terminated: Tensor, next_q: Tensor, next_action: Tensor, *, discount: float | Tensor) -> Tensor:
     """The taken action is gathered."""
     _check_rows(reward, terminated, next_q=next_q)
     action = _checks.indices("next_action", next_action, next_q.shape[-1])
@@ -99,9 +97,7 @@ def sampled_target(
 
 
 @torch.no_grad()
-def smoothed_action(
-    action: Tensor, noise: Tensor, *, noise_clip: float, low: float | Tensor, high: float | Tensor
-) -> Tensor:
+def smoothed_action(action: Tensor, noise: Tensor, *, noise_clip: float, low: float | Tensor, high: float | Tensor) -> Tensor:
     """`low` and `high` are scalars, or tensors [D] where the dimensions differ."""
     _checks.reals(action=action, noise=noise)
     _checks.not_empty("action", action)

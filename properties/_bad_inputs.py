@@ -14,6 +14,7 @@ from properties._claim import Call
 FLAGS = ("terminated", "truncated")
 INDICES = ("next_action",)
 PROBABILITIES = ("policy", "prior", "behavior", "next_policy")
+NON_NEGATIVE = ("weight", "weights", *PROBABILITIES)
 SCALARS: dict[str, tuple[Any, ...]] = {
     "discount": (-0.1, 1.5, float("nan"), "0.9"),
     "lambda_": (-0.1, 1.5, float("nan")),
@@ -75,6 +76,10 @@ def _bad_array(valid: Call, place: int, name: str, *, first: bool, alone: bool) 
         poisoned, where = array.copy(), (0,) * array.ndim
         poisoned[where] = np.nan
         yield spoilt("with NaN", poisoned, f"{name}[{', '.join(map(str, where))}]" if where else name)
+    if name in NON_NEGATIVE:
+        negative = array.copy()
+        negative[(0,) * array.ndim] = -1.0
+        yield spoilt("with a negative entry", negative, "-1.0")
     if name in PROBABILITIES:
         yield spoilt("that does not sum to 1", array * 0.5, "0.5")
     if not alone and not first:

@@ -18,38 +18,10 @@ from numpy.typing import NDArray
 from properties._bounds import Floats
 
 Shape = tuple[int, ...]
-_SIMPLE = np.array(
-    [
-        0,
-        1,
-        -1,
-        2,
-        -2,
-        3,
-        -3,
-        5,
-        -5,
-        7,
-        -7,
-        0.5,
-        -0.5,
-        0.25,
-        -0.25,
-        1.5,
-        -1.5,
-        10,
-        -10,
-        11,
-        -11,
-        13,
-        -13,
-        100,
-        -100,
-        0.75,
-    ]
-)
-_GRID = (np.arange(65536) - 32768) / 256.0
-_GRID[: len(_SIMPLE)] = _SIMPLE
+_CODES = np.arange(65536)
+_WHOLE = (_CODES >> 8) + 1
+_GRID = np.where(_WHOLE % 2, -(_WHOLE // 2), _WHOLE // 2) + (_CODES & 255) / 256.0
+"""The first byte is the whole part, 0, 1, -1, 2, -2, ...; the second the fraction: either shrinks by itself."""
 _THIRD = 1.0 + 1.0 / 3.0
 _SCALES = {"generic": 1.0, "tiny": 2.0**-20, "huge": 2.0**20, "full mantissa": _THIRD}
 
@@ -60,7 +32,7 @@ ROUGH = (*STYLES, "full mantissa")
 
 
 def array_of(codes: bytes, shape: Shape, style: str = "generic") -> Floats:
-    """Decode two bytes a value, so that shrinking bytes towards 0 shrinks values towards 0, 1, -1, 2, ..."""
+    """Decode two bytes a value, so that shrinking bytes towards 0 shrinks values towards 0, 1, -1, 2, -2, ..."""
     values = _GRID[np.frombuffer(codes, dtype=">u2")].reshape(shape)
     if style == "ties":
         return np.asarray(np.clip(np.round(values / 64), -1, 1) + 0.0)
@@ -85,14 +57,15 @@ FEW = (0, 128, 40, 256)
 """How many of 256 byte values mean True: none, half, few, all."""
 
 
-def _decode_flags(bits: bytes, true_values: int, shape: Shape) -> NDArray[np.bool_]:
+def decode_flags(bits: bytes, true_values: int, shape: Shape) -> NDArray[np.bool_]:
+    """One byte a flag: True for the `true_values` largest of the 256 byte values."""
     return (np.frombuffer(bits, dtype=np.uint8).astype(np.int64) > 255 - true_values).reshape(shape)
 
 
 @cache
 def flags(shape: Shape) -> st.SearchStrategy[NDArray[np.bool_]]:
     """Boolean arrays: none, all, few, half."""
-    return st.tuples(codes(math.prod(shape)), st.sampled_from(FEW)).map(lambda pair: _decode_flags(*pair, shape))
+    return st.tuples(codes(math.prod(shape)), st.sampled_from(FEW)).map(lambda pair: decode_flags(*pair, shape))
 
 
 @cache
@@ -100,12 +73,13 @@ def distributions(shape: Shape, *, positive: bool = False) -> st.SearchStrategy[
     """Probability rows along the last axis: multiples of 1/64 that sum to exactly 1, with zeros unless `positive`."""
 
     def decode(pair: tuple[bytes, int]) -> Floats:
-        return _dyadic(np.frombuffer(pair[0], dtype=np.uint8).reshape(shape), pair[1], int(positive))
+        return dyadic(np.frombuffer(pair[0], dtype=np.uint8).reshape(shape), pair[1], int(positive))
 
     return st.tuples(codes(math.prod(shape)), st.sampled_from((2, 8, 32))).map(decode)
 
 
-def _dyadic(codes: NDArray[np.uint8], most: int, least: int) -> Floats:
+def dyadic(codes: NDArray[np.uint8], most: int, least: int) -> Floats:
+    """Rows of counts below `most` (plus `least`), as shares of 64 that sum to 64, over 64."""
     counts = codes.astype(np.int64) % most + least
     counts[..., 0] += counts.sum(axis=-1) == 0
     shares = np.maximum(counts * 64 // counts.sum(axis=-1, keepdims=True), least)
@@ -181,8 +155,8 @@ def trajectories(*, longest: int = 8, batched: bool = True, styles: tuple[str, .
         cuts = bits[5 + 6 * size :]
         ends, limits = FEW[bits[3] % len(FEW)], FEW[bits[4] % len(FEW)]
         terminated, truncated = (
-            _decode_flags(cuts[:size], ends, shape),
-            _decode_flags(cuts[size : 2 * size], limits, shape),
+            decode_flags(cuts[:size], ends, shape),
+            decode_flags(cuts[size : 2 * size], limits, shape),
         )
         return Trajectory(reals[0], terminated, truncated, reals[1], reals[2])
 

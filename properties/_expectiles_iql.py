@@ -38,6 +38,10 @@ class Offline(NamedTuple):
         """Transition and reward."""
         return self.mdp.transition, self.mdp.reward
 
+    def chances(self) -> Floats:
+        """P(s'|s,a), dense [S, A, S]."""
+        return np.asarray(self.mdp.dense().transition)
+
 
 @cache
 def offline() -> st.SearchStrategy[Offline]:
@@ -117,8 +121,8 @@ def values_grow_with_the_level(port: Trial, o: Offline) -> None:
 def values_tend_to_the_best_supported_value_at_a_rate(port: Trial, o: Offline) -> None:
     """0 <= V* - V <= (1 - level)(1 - p) span(Q) / (level p (1 - gamma)), V* best in the support, p the least mu(a|s) > 0."""
     found, radius = _values(port, o, o.level)
-    best = best_supported_value(o.mdp.dense().transition, o.mdp.reward, o.behavior, discount=o.discount)
-    q = exact(o.mdp.reward) + Fraction(o.discount) * (exact(o.mdp.dense().transition) * exact(found)).sum(axis=-1)
+    best = best_supported_value(o.chances(), o.mdp.reward, o.behavior, discount=o.discount)
+    q = exact(o.mdp.reward) + Fraction(o.discount) * (exact(o.chances()) * exact(found)).sum(axis=-1)
     held = o.behavior > 0
     span = max(max(row[seen]) - min(row[seen]) for row, seen in zip(q, held, strict=True))
     p, level = Fraction(o.behavior[held].min()), Fraction(o.level)
@@ -150,7 +154,7 @@ def in_the_toy_maze_iql_is_closer_to_the_optimum_than_evaluation(port: Trial) ->
 )
 def actions_outside_the_behavior_change_nothing(port: Trial, o: Offline, wild: float) -> None:
     """Where mu(a|s) = 0, reward, transition and Q may be anything, infinity too: no V(s) and no supported Q(s, a) changes."""
-    held, world = o.behavior > 0, o.mdp.dense().transition
+    held, world = o.behavior > 0, o.chances()
     keywords = {"expectile": o.level, "discount": o.discount}
     start, other = (o.q, np.where(held, o.q, wild * 1024.0)) if port.subject == "sarsa_expectile_backup" else (o.q[:, 0], o.q[:, 0])
     due, error = port(port.subject, start, o.behavior, world, o.mdp.reward, **keywords)
@@ -164,7 +168,7 @@ def actions_outside_the_behavior_change_nothing(port: Trial, o: Offline, wild: f
 # ------------------------------------------------------------------------------------------------------- lucky sample
 def _joint(o: Offline) -> tuple[Exact, Floats]:
     """The masses P(s'|s,a) mu(a'|s') [S, A, S*A] and, for each of them, Q(s',a')."""
-    mass = exact(o.mdp.dense().transition)[..., None] * exact(o.behavior)
+    mass = exact(o.chances())[..., None] * exact(o.behavior)
     return mass.reshape(*o.behavior.shape, -1), np.broadcast_to(o.q.ravel(), (*o.behavior.shape, o.q.size))
 
 
@@ -174,7 +178,7 @@ def the_joint_expectile_tends_to_the_luckiest_successor(port: Trial, o: Offline)
     found, error = port("sarsa_expectile_backup", o.q, o.behavior, *o.world(), expectile=o.level, discount=o.discount)
     mass, q = _joint(o)
     high, low = np.where(mass > 0, q, -np.inf).max(axis=-1), np.where(mass > 0, q, np.inf).min(axis=-1)
-    p = np.where(q == high[..., None], mass, Fraction(0)).sum(axis=-1)
+    p = (mass * exact((q == high[..., None]).astype(np.float64))).sum(axis=-1)
     lucky = exact(o.mdp.reward) + Fraction(o.discount) * exact(high)
     rate = (1 - Fraction(o.level)) / Fraction(o.level) * (1 - p) / p * (exact(high) - exact(low))
     at_most(port, exact(found), lucky, error, "at most the luckiest successor")

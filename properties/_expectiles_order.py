@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from properties._bounds import Floats
 from properties._claim import claim
 from properties._draw import ROUGH
-from properties._expectiles_samples import GIVEN, IQL, NEWEY, Sample, apply, at_most, column, samples
+from properties._expectiles_samples import GIVEN, IQL, NEWEY, Sample, apply, at_most, column, samples, total_loss
 from properties._oracles import exact
 from properties._oracles.expectiles import expectile_by_balance
 from properties._trial import Trial
@@ -45,20 +45,13 @@ def expectile_balances_what_lies_above_and_below(port: Trial, s: Sample) -> None
 
 
 @claim("I1", source=f"{NEWEY}, §2; {IQL}, eq. 5", operators=["expectile"], given=GIVEN, share=0.5)
-def expectile_minimises_the_expectile_loss(port: Trial, s: Sample) -> None:
+def expectile_minimises_the_expectiletotal_loss(port: Trial, s: Sample) -> None:
     """E |level - 1[x < y]| (x - y)^2 is at least what it is at the expectile, at every y: any point, and any of the values."""
     found, error = apply(port, s)
     most = max(s.level, 1 - s.level) * s.weights.sum(axis=-1)
-    here = _loss(s, found)
+    here = total_loss(s, found)
     for y in (s.point, *np.moveaxis(s.values, -1, 0)[:2]):
-        at_most(port, here, _loss(s, y), most * error**2, "the loss at the expectile is the least")
-
-
-def _loss(s: Sample, point: Floats) -> Any:
-    """sum of w |level - 1[x < point]| (x - point)^2 over each row, in Fractions."""
-    gap = exact(s.values) - column(point)
-    side = np.where(gap < 0, 1 - Fraction(s.level), Fraction(s.level))
-    return (exact(s.weights) * side * gap**2).sum(axis=-1)
+        at_most(port, here, total_loss(s, y), most * error**2, "the loss at the expectile is the least")
 
 
 @claim("I1", source=f"{NEWEY}, §2", operators=["expectile"], given=GIVEN, share=0.5)

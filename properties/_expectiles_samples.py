@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from properties._bounds import Floats
-from properties._draw import BATCHES, STYLES, _dyadic, array_of, codes
+from properties._draw import BATCHES, STYLES, array_of, codes, dyadic
 from properties._oracles import exact
 from properties._trial import Trial
 
@@ -51,9 +52,9 @@ def _decoded(bits: bytes, styles: tuple[str, ...], levels: tuple[float, ...], lo
     shape, block = (*lead, n), 2 * size * n
     values, other, masses = (array_of(bits[6 + i * block :][:block], shape, style) for i in range(3))
     chances = np.frombuffer(bits[6 + 3 * block :][: size * n], dtype=np.uint8).reshape(shape)
-    weights = (
-        _dyadic(chances, (2, 8)[bits[3] % 2], 0) if bits[3] < 192 else np.abs(masses) + np.abs(masses).max() + (masses.max() == 0)
-    )
+    weights = dyadic(chances, (2, 8)[bits[3] % 2], 0)
+    if bits[3] >= 192:
+        weights = np.abs(masses) + np.abs(masses).max() + (masses.max() == 0)
     point = np.asarray(array_of(bits[6 + 7 * size * n :][: 2 * size], lead, style))
     return Sample(values, other, weights, point, levels[bits[4] % len(levels)], levels[bits[5] % len(levels)])
 
@@ -70,6 +71,18 @@ def apply(port: Trial, s: Sample, **other: Any) -> tuple[Floats, Floats]:
 def column(value: Any) -> Any:
     """An exact number for each row, to be compared with all of the row."""
     return np.asarray(exact(value), dtype=object)[..., None]
+
+
+def exact_side(error: Any, level: float) -> Any:
+    """|level - 1[error < 0]|, in Fractions."""
+    below = np.asarray(np.asarray(error) < 0, dtype=np.float64)
+    return Fraction(level) + (1 - 2 * Fraction(level)) * exact(below)
+
+
+def total_loss(s: Sample, point: Any) -> Any:
+    """sum of w |level - 1[x < point]| (x - point)^2 over each row, in Fractions."""
+    gap = exact(s.values) - column(point)
+    return (exact(s.weights) * exact_side(gap, s.level) * gap**2).sum(axis=-1)
 
 
 def at_most(port: Trial, left: Any, right: Any, slack: ArrayLike, what: str = "") -> None:

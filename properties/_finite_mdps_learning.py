@@ -40,7 +40,12 @@ def experiences(draw: Draw) -> Experience:
     shape = (s, a, SAMPLES)
     count = 2 ** draw(indices((s, a), 3))
     return Experience(
-        draw(values(shape)), draw(flags(shape)), draw(indices(shape, s)), count, draw(values((s, a))), draw(discounts(below_one=True))
+        draw(values(shape)),
+        draw(flags(shape)),
+        draw(indices(shape, s)),
+        count,
+        draw(values((s, a))),
+        draw(discounts(below_one=True)),
     )
 
 
@@ -87,7 +92,9 @@ UPDATES = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_fr
 
 @claim("B8", source="Even-Dar & Mansour 2001 (optimistic Q-learning), for deterministic processes", operators=["q_learning_target"],
        given={"data": experiences(), "updates": UPDATES}, share=0.5)  # fmt: skip
-def optimism_survives_q_learning_on_deterministic_processes(port: Trial, data: Experience, updates: list[tuple[int, int, float]]) -> None:
+def optimism_survives_q_learning_on_deterministic_processes(
+    port: Trial, data: Experience, updates: list[tuple[int, int, float]]
+) -> None:
     """Where successors are certain, Q_0 >= Q* stays >= Q* under every update Q(s,a) += step (target - Q(s,a)), step in (0, 1]."""
     data = data._replace(count=np.ones(data.q.shape, dtype=np.int64))
     mdp, (states, actions) = _empirical(data), data.q.shape
@@ -97,9 +104,7 @@ def optimism_survives_q_learning_on_deterministic_processes(port: Trial, data: E
     for s, a, step in updates:
         s, a = s % states, a % actions
         after, reward = data.successor[s, a, 0], data.reward[s, a, :1]
-        target, target_error = port(
-            "q_learning_target", reward, data.terminated[s, a, :1], q[after][None], discount=data.discount
-        )
+        target, target_error = port("q_learning_target", reward, data.terminated[s, a, :1], q[after][None], discount=data.discount)
         q[s, a] += step * (target[0] - q[s, a])
         owed += float(target_error[0] + UNIT[port.dtype] * np.abs(q[after]).max() + 4 * 2.0**-53 * (abs(q[s, a]) + abs(target[0])))
         port.at_most(best_q[:-1], q, owed, "Q* <= Q")
@@ -180,7 +185,9 @@ def terminated_transitions_of_a_table_do_not_bootstrap(port: Trial, data: Experi
     first = arguments.get(port.subject, (wide,))
     found, error = port(port.subject, *first, mdp.transition, mdp.reward, discount=data.discount)
     there = np.arange(SAMPLES) < data.count[..., None]
-    worth = exact(np.where(there, data.reward, 0.0)) + exact(data.discount) * exact(np.where(there & ~data.terminated, v[data.successor], 0.0))
+    worth = exact(np.where(there, data.reward, 0.0)) + exact(data.discount) * exact(
+        np.where(there & ~data.terminated, v[data.successor], 0.0)
+    )
     inexact = float(np.abs(mdp.reward - rounded(mdp.reward, port.dtype)).max())
     port.equal(found[:-1], worth.sum(axis=-1) * exact(1.0 / data.count), error[:-1] + inexact)
     port.equal(found[-1], np.zeros(data.q.shape[1]), error[-1], "the end is worth nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from properties._bounds import Floats
-from properties._draw import STYLES, array_of, discounts, distributions, values
+from properties._draw import STYLES, array_of, discounts, distributions, dyadic, values
 from reference.finite_mdps import FiniteMDP, bias_chain, bit_flip, from_gymnasium, random_mdp, toy_maze
 
 GYMNASIUM_TABLES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -65,8 +66,14 @@ def _cases(source: st.SearchStrategy[FiniteMDP]) -> st.SearchStrategy[MDPCase]:
     return source.flatmap(lambda mdp: _parts(*mdp.reward.shape).map(lambda parts: MDPCase(mdp, *parts)))
 
 
+LARGE = 256
+"""Beyond so many states times actions, values are made from a drawn seed: Hypothesis bounds what one example may draw."""
+
+
 @cache
 def _parts(states: int, actions: int) -> st.SearchStrategy[tuple[Any, ...]]:
+    if states * actions > LARGE:
+        return st.tuples(st.integers(0, 2**32 - 1), discounts(below_one=True)).map(lambda d: (*_made(states, actions, d[0]), d[1]))
     value, q, chances = values((states,)), values((states, actions)), distributions((states, actions))
     return st.tuples(value, value, q, q, chances, chances, discounts(below_one=True))
 
@@ -108,7 +115,10 @@ def missing_tables() -> tuple[str, ...]:
     return tuple(title for title in GYMNASIUM_TABLES if title not in built)
 
 
-def seeded_values(mdp: FiniteMDP, seed: int) -> Floats:
-    """A value per state on the grid, from a seed: for tables too large to draw."""
-    codes = np.random.default_rng(seed).bytes(2 * mdp.reward.shape[0])
-    return array_of(codes, (mdp.reward.shape[0],))
+def _made(states: int, actions: int, seed: int) -> tuple[Floats, ...]:
+    """Two values, two q, a policy and a behavior, as drawn ones but from a seed."""
+    generator = np.random.default_rng(seed)
+    shapes = [(states,), (states,), (states, actions), (states, actions)]
+    reals = [array_of(generator.bytes(2 * math.prod(shape)), shape) for shape in shapes]
+    codes = generator.integers(0, 256, (2, states, actions), dtype=np.uint8)
+    return (*reals, dyadic(codes[0], 8, 0), dyadic(codes[1], 2, 0))

@@ -34,6 +34,8 @@ def _literal(value: Any) -> str:
 def _array(value: np.ndarray[Any, Any]) -> str:
     if value.size > LONGEST:
         return f"np.{type(value).__name__}(shape={value.shape}, too long to print: replay)"
+    if value.size == 0:
+        return f"np.zeros({value.shape}{_dtype_of(value)})"
     body = np.array2string(value, separator=", ", threshold=value.size + 1, max_line_width=10**9, formatter=_FORMAT)
     body = " ".join(body.split())
     return f"np.array({body}{_dtype_of(value)})"
@@ -41,7 +43,7 @@ def _array(value: np.ndarray[Any, Any]) -> str:
 
 def _dtype_of(value: np.ndarray[Any, Any]) -> str:
     """The dtype where the literal does not imply it."""
-    implied = value.dtype in (np.float64, np.int64, np.bool_) and value.size > 0
+    implied = value.dtype == np.float64 or (value.dtype in (np.int64, np.bool_) and value.size > 0)
     return "" if implied else f", dtype=np.{value.dtype.name}"
 
 

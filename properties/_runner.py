@@ -251,7 +251,8 @@ def plan(
 
 
 def _dtypes_of(claim: Claim, types: Sequence[str]) -> Sequence[str]:
-    return types if claim.every_dtype else types[:1]
+    """Theorems shift and scale values on a grid of 16 bits, which bfloat16 does not hold: the widest type of the others."""
+    return types if claim.every_dtype else [dtype for dtype in types if dtype != "bfloat16"][:1]
 
 
 def _verdict(task: Task, verdict: str, detail: str, paste: str = "") -> Result:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from properties._bounds import Floats
 from properties._claim import Absent, Call
-from properties._draw import BATCHES, FEW, STYLES, Shape, _decode_flags, _dyadic, array_of, codes
+from properties._draw import BATCHES, FEW, STYLES, Shape, array_of, codes, decode_flags, dyadic
 from properties._oracles import exact
 from properties._trial import Trial, travelling
 
@@ -20,10 +20,9 @@ SUTTON = "Sutton & Barto 2018"
 
 
 class Step(NamedTuple):
-    """One transition and everything that may stand for its next value, twice; rows [..., A], all else [...]."""
+    """One transition and everything that may stand for its next value, twice; rows and policy [..., A], all else [...]."""
 
     reward: Floats
-    terminated: NDArray[np.bool_]
     value: Floats
     twin: Floats
     other_value: Floats
@@ -32,6 +31,7 @@ class Step(NamedTuple):
     row: Floats
     select: Floats
     other_row: Floats
+    terminated: NDArray[np.bool_]
     action: NDArray[np.int64]
     policy: Floats
     discount: Any
@@ -67,13 +67,18 @@ def _decoded(bits: bytes, styles: tuple[str, ...], shapes: tuple[Shape, ...]) ->
         start += length
     real, rows = array_of(parts[0], (6, *shape), style), array_of(parts[1], (3, *row), style)
     chosen, each, chances = (np.frombuffer(part, dtype=np.uint8) for part in parts[3:])
-    first, *others = (real[i, ...] for i in range(6))
+    named: dict[str, Any] = dict(zip(Step._fields[:6], (real[i, ...] for i in range(6)), strict=True))
+    named |= dict(zip(Step._fields[6:9], rows, strict=True))
     return Step(
-        first, _decode_flags(parts[2], FEW[bits[3] % len(FEW)], shape), *others, *rows,
-        (chosen % actions).astype(np.int64).reshape(shape), _dyadic(chances.reshape(row), (2, 8, 32)[bits[4] % 3], 0),
-        (each / 256.0).reshape(shape) if bits[5] % 3 == 2 else _scalar(DISCOUNTS, 1.0, bits[6:8]),
-        _scalar(COEFFICIENTS, 4.0, bits[8:10]), AGGREGATES[bits[10] % 3], _scalar(TEMPERATURES, 64.0, bits[11:13]),
-    )  # fmt: skip
+        **named,
+        terminated=decode_flags(parts[2], FEW[bits[3] % len(FEW)], shape),
+        action=(chosen % actions).astype(np.int64).reshape(shape),
+        policy=dyadic(chances.reshape(row), (2, 8, 32)[bits[4] % 3], 0),
+        discount=(each / 256.0).reshape(shape) if bits[5] % 3 == 2 else _scalar(DISCOUNTS, 1.0, bits[6:8]),
+        entropy_coefficient=_scalar(COEFFICIENTS, 4.0, bits[8:10]),
+        aggregate=AGGREGATES[bits[10] % 3],
+        temperature=_scalar(TEMPERATURES, 64.0, bits[11:13]),
+    )
 
 
 def _scalar(usual: tuple[float, ...], most: float, bits: bytes) -> float:

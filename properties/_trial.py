@@ -60,7 +60,7 @@ class Trial:
 
     def _call(self, name: str, call: Call) -> Any:
         if name != self.subject:
-            return widened(REFERENCE.operator(name)(*call.arguments, **call.keywords))
+            return self._known(name, call)
         return self.result(Call(*rounded(tuple(call), self.dtype)))
 
     def result(self, call: Call) -> Any:
@@ -85,7 +85,12 @@ class Trial:
 
     def reference(self, call: Call) -> Any:
         """The reference's answer to the same call."""
-        return widened(REFERENCE.operator(self.subject)(*call.arguments, **call.keywords))
+        return self._known(self.subject, call)
+
+    def _known(self, name: str, call: Call) -> Any:
+        """The reference's answer; what the port's type holds exactly travels in that type, so that its rounding is allowed for."""
+        arguments, keywords = narrowed(tuple(call), self.port.native)
+        return widened(REFERENCE.operator(name)(*arguments, **keywords))
 
     def reference_error(self, due: ArrayLike, call: Call) -> Floats:
         """The derived bound on the reference's own error, in float64."""
@@ -176,6 +181,20 @@ def widened(result: Any) -> Any:
     if array.dtype.kind not in "fbiu":
         raise Refuted(f"the result must be real numbers; got {type(result).__name__} of {array.dtype}", found=result)
     return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def narrowed(value: Any, native: type[np.floating[Any]]) -> Any:
+    """Float arrays that `native` holds exactly in that type (a table's rows then sum to 1 within *its* rounding); others as they are."""
+    if native is np.float64:
+        return value
+    if isinstance(value, (tuple, list)):
+        return type(value)(narrowed(item, native) for item in value)
+    if isinstance(value, dict):
+        return {key: narrowed(item, native) for key, item in value.items()}
+    data = value.data if hasattr(value, "indptr") else value
+    if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
+        return value
+    return travelling(value, native) if np.array_equal(data.astype(native), data, equal_nan=True) else value
 
 
 def travelling(value: Any, native: type[np.floating[Any]]) -> Any:

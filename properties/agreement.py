@@ -36,7 +36,7 @@ def _first(result: Any) -> Any:
     return result[0] if isinstance(result, tuple) else result
 
 
-@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, every_dtype=True)
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.5, every_dtype=True)
 def port_equals_reference(port: Trial, data: Any) -> None:
     """The port's result is the reference's, within the rounding that the operator may show in the port's dtype."""
     call = _draw(port, data)
@@ -47,7 +47,7 @@ def port_equals_reference(port: Trial, data: Any) -> None:
     target(port.last_ratio, label="error / bound")
 
 
-@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.25, every_dtype=True)
+@claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.1, every_dtype=True)
 def dtype_is_kept(port: Trial, data: Any) -> None:
     """float64 in, float64 out; float32 in, float32 out; bfloat16 (travelling as float32) holds bfloat16 values only."""
     call = _draw(port, data)

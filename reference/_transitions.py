@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, csr_matrix, issparse
 from reference._checks import (
     FloatArray,
     IntArray,
+    as_array,
     non_negative,
     probability_rows,
     real_array,
@@ -49,9 +50,8 @@ def state_values(name: str, value: ArrayLike, reward: FloatArray) -> FloatArray:
 
 def distribution(name: str, value: ArrayLike, other: str, shape: tuple[int, ...]) -> FloatArray:
     """Return the argument in float64 if it has one distribution over the actions per state."""
-    rows = probability_rows(name, value)
-    same_shape(name, rows, other, shape)
-    return rows
+    same_shape(name, as_array(name, value), other, shape)
+    return probability_rows(name, value)
 
 
 def expected_next(transition: Transition, value: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from reference._checks import (
     BoolArray,
     FloatArray,
+    as_array,
     flags,
     indices,
     last_axis,
@@ -115,8 +116,8 @@ def expected_sarsa_target(
     """
     step = _step(reward, terminated, discount)
     q = rows_like_reward("next_q", next_q, step[0])
+    same_shape("next_policy", as_array("next_policy", next_policy), "next_q", q.shape)
     policy = probability_rows("next_policy", next_policy)
-    same_shape("next_policy", policy, "next_q", q.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         return _target(*step, (policy * q).sum(axis=-1))
 

@@ -24,6 +24,7 @@ EXACT = {
     "value_iteration": "both sides stop within the same tolerance, which dwarfs rounding",
     "q_value_iteration": "both sides stop within the same tolerance, which dwarfs rounding",
 }
+ONE_ROUNDING = {"weighted_policy_loss": "one product, which both sides round alike in float64"}
 TWIN = load_port("accelerated")
 
 
@@ -42,7 +43,7 @@ def test_bound_is_sound_and_not_vacuous(ports: dict[str, Port], operator: str, d
     result = climbed(ports[dtype], operator)
     assert result.verdict == HOLDS, f"{result.detail} {result.found} {result.due} {result.bound}\n{result.paste}"
     assert result.worst <= 1.0
-    if operator not in EXACT:
+    if operator not in EXACT and not (operator in ONE_ROUNDING and dtype == "float64"):
         assert result.worst >= FLOOR, f"the worst error is {result.worst:.2g} of the bound"
 
 

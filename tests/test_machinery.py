@@ -72,7 +72,7 @@ def test_drawn_mdps_are_mdps(mdp: Any) -> None:
 
 def test_zero_bytes_are_zeros_so_that_shrinking_ends_there() -> None:
     np.testing.assert_array_equal(array_of(bytes(8), (4,)), np.zeros(4))
-    np.testing.assert_array_equal(array_of(bytes([0, 1, 0, 2]), (2,)), [1.0, -1.0])
+    np.testing.assert_array_equal(array_of(bytes([1, 0, 2, 0, 0, 128]), (3,)), [1.0, -1.0, 0.5])
 
 
 # ------------------------------------------------------------------------------------------------------------ printing
@@ -169,7 +169,8 @@ def test_counterexamples_shrink_to_zeros_and_ones() -> None:
         return reference.gae(reward, *rest, **keywords) + (np.abs(reward) > 2)
 
     result = run(CLAIMS["gae_with_lambda_zero_is_the_td_error"], "gae", port_with(gae=off_by_a_reward), PROFILES["ci"])
-    assert result.paste.count("np.array([3.0])") == 1 and result.paste.count("np.array([0.0])") == 2
+    assert result.paste.count("np.array([0.0])") == 2, "only the reward matters"
+    assert any(f"np.array([{reward}])" in result.paste for reward in ("3.0", "-3.0", "2.00390625")), result.paste
 
 
 def test_the_self_check_passes_and_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:

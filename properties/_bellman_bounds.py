@@ -107,7 +107,7 @@ def solve_error(unit: float, states: int, actions: int, largest: float, discount
 
 
 def sweeps_error(unit: float, transition: Any, reward: Floats, discount: float) -> float:
-    """Of any number of sweeps from 0: gamma_(n+2) max|r| / (1 - gamma)^2, each sweep erring so much and forgetting all but gamma."""
+    """Of any number of sweeps from 0: gamma_(n+2) max|r| / (1 - gamma)^2: each adds its error and keeps gamma of the rest."""
     rounds = gamma(reached(transition, len(reward)).max() + 2, unit)
     return float(rounds * np.abs(reward).max() / (1.0 - discount) ** 2)
 

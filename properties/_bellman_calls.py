@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from properties._bounds import Floats
 from properties._claim import Call
 from properties._draw import ROUGH, discounts, distributions, expectile_levels, values
-from properties._mdps import MDPCase, drawn_mdps
+from properties._mdps import MDPCase, drawn_mdps, on_mdps
+from properties._trial import Trial
 from reference.finite_mdps import FiniteMDP
 
 Knobs = dict[str, Any]
@@ -55,6 +57,7 @@ TAKES: dict[str, tuple[str, ...]] = {
 """What each operator takes beside transition, reward and discount: arrays, then knobs."""
 BACKUPS = tuple(name for name, takes in TAKES.items() if {"value", "q"} & set(takes))
 SOLVERS = tuple(name for name in TAKES if name not in BACKUPS)
+EVERY = BACKUPS + SOLVERS
 
 
 def call_of(name: str, case: MDPCase, knobs: Knobs, **other: Any) -> Call:
@@ -65,6 +68,18 @@ def call_of(name: str, case: MDPCase, knobs: Knobs, **other: Any) -> Call:
     words |= next((knobs[part] for part in TAKES[name] if part in ("sampling", "iteration")), {})
     mdp: FiniteMDP = fields["mdp"]
     return Call((*arrays, mdp.transition, mdp.reward), {**words, "discount": fields["discount"]})
+
+
+def applied(port: Trial, name: str, case: MDPCase, knobs: Knobs, **other: Any) -> tuple[Floats, Floats]:
+    """An operator on a case: value and error bound."""
+    call = call_of(name, case, knobs, **other)
+    value, error = port(name, *call.arguments, **call.keywords)
+    return np.asarray(value), error
+
+
+def with_knobs(source: st.SearchStrategy[FiniteMDP]) -> dict[str, st.SearchStrategy[Any]]:
+    """For `given=`: `case` on drawn MDPs and on every named table, and `knobs`."""
+    return {**on_mdps(source), "knobs": KNOBS}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What learners rely on, without noise: termination in tables, fitted Q-iteration (B6), optimism (B8), semi-gradients (B9), BitFlip (W9)."""
+"""What learners rely on, without noise: fitted Q-iteration (B6), optimism (B8), semi-gradients (B9), BitFlip (W9), termination."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SAMPLES = 4
 
 
 class Experience(NamedTuple):
-    """Transitions [S, A, SAMPLES] from every state and action; the first `count` [S, A] of them are there. q [S, A]."""
+    """Transitions [S, A, SAMPLES] from every state and action; the first `times` [S, A] of them are there. q [S, A]."""
 
     reward: Floats
     terminated: NDArray[np.bool_]
     successor: NDArray[np.int64]
-    count: NDArray[np.int64]
+    times: NDArray[np.int64]
     q: Floats
     discount: float
 
@@ -38,12 +38,12 @@ def experiences(draw: Draw) -> Experience:
     """Data of full support, spread over states and actions as the behaviour happened to act."""
     s, a = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     shape = (s, a, SAMPLES)
-    count = 2 ** draw(indices((s, a), 3))
+    times = 2 ** draw(indices((s, a), 3))
     return Experience(
         draw(values(shape)),
         draw(flags(shape)),
         draw(indices(shape, s)),
-        count,
+        times,
         draw(values((s, a))),
         draw(discounts(below_one=True)),
     )
@@ -53,7 +53,7 @@ def _empirical(data: Experience) -> FiniteMDP:
     """The process in which each pair (s, a) has the outcomes of its data, equally likely; the last state is the end."""
 
     def outcomes(s: int, a: int) -> list[tuple[float, int, float, bool]]:
-        n = int(data.count[s, a])
+        n = int(data.times[s, a])
         columns = (data.successor[s, a, :n], data.reward[s, a, :n], data.terminated[s, a, :n])
         return [(1.0 / n, int(after), float(r), bool(end)) for after, r, end in zip(*columns, strict=True)]
 
@@ -69,10 +69,10 @@ def _continued(q: Floats) -> Floats:
 @claim("B6", source="Ernst, Geurts & Wehenkel 2005, §3 (fitted Q-iteration), with Watkins & Dayan 1992",
        operators=["q_optimality_backup", "q_learning_target"], given={"data": experiences()}, share=0.5)  # fmt: skip
 def tabular_fitted_q_iteration_is_q_value_iteration(port: Trial, data: Experience) -> None:
-    """On data of full support the mean of the Q-learning targets over each (s, a) is the optimality backup of the empirical process,
-    however often the behaviour tried which action: fitted Q-iteration is off-policy."""
+    """On data of full support the mean of the Q-learning targets over each (s, a) is the optimality backup of the empirical
+    process, however often the behaviour tried which action: fitted Q-iteration is off-policy."""
     mdp, q = _empirical(data), data.q
-    there = np.arange(SAMPLES) < data.count[..., None]
+    there = np.arange(SAMPLES) < data.times[..., None]
     dtype = port.dtype if port.subject == "q_optimality_backup" else "float64"
     inexact = float(np.abs(mdp.reward - rounded(mdp.reward, dtype)).max())
     for _ in range(2):
@@ -81,7 +81,7 @@ def tabular_fitted_q_iteration_is_q_value_iteration(port: Trial, data: Experienc
         )
         fitted, slack = np.zeros(there.shape), np.zeros(there.shape)
         fitted[there], slack[there] = target, error
-        mean, rounding = fitted.sum(axis=-1) / data.count, slack.max(axis=-1) + port.sum_error(fitted)
+        mean, rounding = fitted.sum(axis=-1) / data.times, slack.max(axis=-1) + port.sum_error(fitted)
         due, due_error = port("q_optimality_backup", _continued(q), mdp.transition, mdp.reward, discount=data.discount)
         port.equal(mean, due[:-1], rounding + due_error[:-1] + inexact)
         q = np.asarray(rounded(mean, port.dtype))
@@ -96,7 +96,7 @@ def optimism_survives_q_learning_on_deterministic_processes(
     port: Trial, data: Experience, updates: list[tuple[int, int, float]]
 ) -> None:
     """Where successors are certain, Q_0 >= Q* stays >= Q* under every update Q(s,a) += step (target - Q(s,a)), step in (0, 1]."""
-    data = data._replace(count=np.ones(data.q.shape, dtype=np.int64))
+    data = data._replace(times=np.ones(data.q.shape, dtype=np.int64))
     mdp, (states, actions) = _empirical(data), data.q.shape
     best, error = port("solve_optimal", mdp.transition, mdp.reward, discount=data.discount)
     best_q, best_error = port("action_values", best, mdp.transition, mdp.reward, discount=data.discount)
@@ -139,11 +139,12 @@ def _jacobian(port: Trial, discount: float, *, frozen: bool) -> tuple[Floats, Fl
     return np.stack(columns, axis=1), np.full((4, 4), 2 * slack / STEP)
 
 
-@claim("B9", source="Baird 1995; Sutton & Barto 2018, §9.3 (semi-gradients)", operators=["q_learning_target", "q_optimality_backup"],
+@claim("B9", source="Baird 1995; Sutton & Barto 2018, §9.3", operators=["q_learning_target", "q_optimality_backup"],
        given={"discount": st.sampled_from([0.5, 0.25, 0.75, 1.0])}, share=0.05)  # fmt: skip
 def q_learning_is_not_gradient_descent(port: Trial, discount: float) -> None:
-    """The mean update F(Q) = d (r + gamma P max Q - Q) has the Jacobian D (gamma P G - I), G the greedy choice: here it is not symmetric,
-    so no loss has F as its gradient. With the target's Q frozen it is -D, symmetric and negative: a regression. At gamma = 0 both agree."""
+    """The mean update F(Q) = d (r + gamma P max Q - Q) has the Jacobian D (gamma P G - I), G the greedy choice: it is not symmetric
+    here, so that no loss has F as its gradient. With the target's Q frozen it is -D, symmetric and negative definite: a regression.
+    At gamma = 0 both agree."""
     choice = np.eye(4)[[1, 2]]  # max Q(0, .) is at (0, 1), max Q(1, .) at (1, 0)
     due = np.diag(CHANCES.ravel()) @ (discount * choice[CYCLE.ravel()] - np.eye(4))
     found, slack = _jacobian(port, discount, frozen=False)
@@ -157,7 +158,7 @@ def q_learning_is_not_gradient_descent(port: Trial, discount: float) -> None:
 @claim("W9", source="Kozakowski et al. 2021 (QWR), BitFlip", operators=["optimality_backup", "q_optimality_backup"],
        given={"bits": st.integers(1, 5), "steps": st.integers(0, 8)}, share=0.25)  # fmt: skip
 def bit_flip_pays_its_zeros_and_then_nothing(port: Trial, bits: int, steps: int) -> None:
-    """The best return of k steps from a state with z zeros is min(k, z) - ((k - min(k, z)) mod 2): k backups of 0 with discount 1."""
+    """The best return of k steps from z zeros is min(k, z) - ((k - min(k, z)) mod 2): k optimality backups of 0 with discount 1."""
     mdp = bit_flip(bits)
     value, error = np.zeros(2**bits), 0.0
     for _ in range(steps):
@@ -172,11 +173,12 @@ def bit_flip_pays_its_zeros_and_then_nothing(port: Trial, bits: int, steps: int)
     port.equal(value, early - (steps - early) % 2, np.full(2**bits, error))
 
 
-@claim("B11", source="Sutton & Barto 2018, §3.4; Gymnasium 1.4, toy_text", operators=["action_values", "q_evaluation_backup", "q_optimality_backup"],
+@claim("B11", source="Sutton & Barto 2018, §3.4; Gymnasium 1.4, toy_text",
+       operators=["action_values", "q_evaluation_backup", "q_optimality_backup"],
        given={"data": experiences()}, share=0.5)  # fmt: skip
 def terminated_transitions_of_a_table_do_not_bootstrap(port: Trial, data: Experience) -> None:
-    """In a process from a table P[s][a] a terminated outcome is worth its reward, whatever state it names: the backup is the mean of
-    r + gamma (1 - terminated) V(s') over the outcomes, in exact arithmetic."""
+    """In a process from a table P[s][a] a terminated outcome is worth its reward, whatever state it names: a backup is the mean of
+    r + gamma (1 - terminated) V(s') over the outcomes."""
     mdp, v = _empirical(data), data.q.max(axis=1)
     wide = np.repeat(np.append(v, 0.0)[:, None], data.q.shape[1], axis=1)
     arguments = {"action_values": (np.append(v, 0.0),), "q_evaluation_backup": (wide, np.full(wide.shape, 0.0))}
@@ -184,12 +186,12 @@ def terminated_transitions_of_a_table_do_not_bootstrap(port: Trial, data: Experi
         arguments[port.subject][1][:, 0] = 1.0
     first = arguments.get(port.subject, (wide,))
     found, error = port(port.subject, *first, mdp.transition, mdp.reward, discount=data.discount)
-    there = np.arange(SAMPLES) < data.count[..., None]
+    there = np.arange(SAMPLES) < data.times[..., None]
     worth = exact(np.where(there, data.reward, 0.0)) + exact(data.discount) * exact(
         np.where(there & ~data.terminated, v[data.successor], 0.0)
     )
     inexact = float(np.abs(mdp.reward - rounded(mdp.reward, port.dtype)).max())
-    port.equal(found[:-1], worth.sum(axis=-1) * exact(1.0 / data.count), error[:-1] + inexact)
+    port.equal(found[:-1], worth.sum(axis=-1) * exact(1.0 / data.times), error[:-1] + inexact)
     port.equal(found[-1], np.zeros(data.q.shape[1]), error[-1], "the end is worth nothing")
 
 

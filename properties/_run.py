@@ -27,12 +27,13 @@ HOLDS, FAILS, UNDECIDED, ABSENT = "holds", "fails", "undecided", "absent"
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try: examples a claim, draws a named table, seconds a claim, whether to climb towards the bound."""
+    """How hard to try: examples a claim, draws a named table, seconds a claim; to climb towards the bound; to shrink."""
 
     examples: int
     table_examples: int
     seconds: float
     climb: bool
+    shrink: bool = True
 
 
 PROFILES = {
@@ -120,7 +121,7 @@ class _Search:
             self.over(dict(self.claim.given), examples)
             return
         self.over(dict(self.claim.given(mdps())), examples)
-        for table in tables():
+        for table in tables() if self.effort.table_examples else ():
             self.over(dict(self.claim.given(st.just(table))), self.effort.table_examples)
 
     def over(self, drawn: dict[str, Any], examples: int) -> None:
@@ -128,7 +129,8 @@ class _Search:
         if not drawn:
             self.once()
             return
-        phases = [Phase.generate, Phase.shrink] + ([Phase.target] if self.effort.climb else [])
+        wanted = {Phase.generate: True, Phase.target: self.effort.climb, Phase.shrink: self.effort.shrink}
+        phases = [phase for phase, used in wanted.items() if used]
         limits = settings(
             max_examples=examples, database=None, deadline=None, derandomize=False, phases=phases,
             report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),

@@ -13,7 +13,7 @@ from properties._ports import REFERENCE, Port, first_line
 from properties._run import ABSENT, FAILS, HOLDS, Effort, run
 from properties._trial import Trial
 
-QUICK = Effort(examples=25, table_examples=0, seconds=20.0, climb=False)
+QUICK = Effort(examples=25, table_examples=0, seconds=20.0, climb=False, shrink=False)
 """Enough to find the planted faults, which are wrong on nearly every input."""
 TRIED = {"gae": "gae_is_the_sum_of_discounted_td_errors", "lambda_returns": "port_equals_reference"}
 """A theorem and an agreement, each on a clean port and on a port with a planted fault."""

@@ -1,8 +1,7 @@
-"""Bellman operators: error bounds, their equations in exact arithmetic, and B1 (monotone, shifted by gamma c, contractions)."""
+"""Bellman operators: error bounds, and B1 (monotone, shifted by gamma c, contractions)."""
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,25 +20,16 @@ from properties._bellman_bounds import (
     solve_error,
     supported,
 )
-from properties._bellman_calls import BACKUPS, KNOBS, TAKES, Knobs, call_of, rough, rough_cases
+from properties._bellman_calls import BACKUPS, TAKES, Knobs, applied, rough, with_knobs
+from properties._bellman_equations import EQUATIONS
 from properties._bounds import ELEMENTARY, Floats, gamma, rounded
 from properties._claim import TABULAR, claim, operator
 from properties._draw import values
-from properties._mdps import MDPCase, on_mdps
-from properties._oracles import Exact, exact
-from properties._oracles.aggregates import draws, expectation_over_draws, log_mean_exp_by_digits, soft_value_by_digits
-from properties._oracles.dynamic_programming import (
-    expectiles_by_fractions,
-    joint_expectiles_by_fractions,
-    q_by_fractions,
-)
+from properties._mdps import MDPCase
 from properties._trial import Trial
 from reference.finite_mdps import FiniteMDP
 
-SUTTON = "Sutton & Barto 2018"
 PUTERMAN = "Puterman 1994"
-IQL = "Kostrikov et al. 2021 (IQL)"
-QWR = "Kozakowski et al. 2021 (QWR)"
 
 
 # ---------------------------------------------------------------------------------------------------------- operators
@@ -128,7 +118,9 @@ def sampled_bound(
 @operator("solve_policy", inputs=rough("solve_policy"), core=TABULAR)
 def solve_policy_bound(unit: float, policy: Floats, transition: Any, reward: Floats, *, discount: float) -> Floats:
     """A residual of rounding, times 1/(1 - gamma)."""
-    return np.full(len(policy), solve_error(unit, *policy.shape, (policy * np.abs(reward)).sum(axis=1).max(), discount))
+    states, actions = policy.shape
+    largest = float((policy * np.abs(reward)).sum(axis=1).max())
+    return np.full(states, solve_error(unit, states, actions, largest, discount))
 
 
 @operator("solve_optimal", inputs=rough("solve_optimal"), core=TABULAR)
@@ -138,9 +130,9 @@ def solve_optimal_bound(unit: float, transition: Any, reward: Floats, *, discoun
     Two values compared differ by at most 4 (n + 3) roundings of |r| + gamma P|V|, and a policy that is greedy up to e is within
     e/(1 - gamma) of the optimum.
     """
-    largest, states = np.abs(reward).max(), len(reward)
+    largest, (states, actions) = float(np.abs(reward).max()), reward.shape
     ties = gamma(4 * (states + 3), unit) * largest / (1.0 - discount) ** 2
-    return np.full(states, solve_error(unit, *reward.shape, largest, discount) + ties)
+    return np.full(states, solve_error(unit, states, actions, largest, discount) + ties)
 
 
 @operator("value_iteration", inputs=rough("value_iteration"), core=TABULAR)
@@ -161,93 +153,14 @@ def q_value_iteration_bound(
     return np.full(reward.shape, error)
 
 
-# -------------------------------------------------------------------------------------------------------------- claims
-def _apply(port: Trial, name: str, case: MDPCase, knobs: Knobs, **other: Any) -> tuple[Floats, Floats]:
-    """An operator on a case: value and error bound."""
-    call = call_of(name, case, knobs, **other)
-    return port(name, *call.arguments, **call.keywords)
-
-
-def _due(name: str, case: MDPCase, knobs: Knobs) -> Exact:
-    """What a backup is by its equation, exactly (logarithms to 50 digits)."""
-    mdp, behavior = case.mdp, case.behavior
-    if name == "sarsa_expectile_backup":
-        return joint_expectiles_by_fractions(
-            case.q, behavior, mdp.transition, mdp.reward, level=knobs["expectile"], discount=case.discount
-        )
-    after = {"q_evaluation_backup": (exact(case.policy) * exact(case.q)).sum(axis=1), "q_optimality_backup": case.q.max(axis=1)}
-    q = q_by_fractions(after.get(name, case.value), mdp.transition, mdp.reward, discount=case.discount)
-    if name == "evaluation_backup":
-        return np.asarray((exact(case.policy) * q).sum(axis=1))
-    if name == "optimality_backup":
-        return np.asarray(q.max(axis=1))
-    if name == "soft_backup":
-        return soft_value_by_digits(behavior, q, temperature=knobs["temperature"])
-    if name == "expectile_backup":
-        return expectiles_by_fractions(q, behavior, level=knobs["expectile"])
-    return _sampled(q, behavior, knobs) if name == "sampled_backup" else q
-
-
-def _sampled(q: Exact, behavior: Floats, knobs: Knobs) -> Exact:
-    """E F(q(a_1), ..., q(a_n)) in every state, by enumeration."""
-    samples, aggregate = knobs["sampling"]["samples"], knobs["sampling"]["aggregate"]
-    out = np.empty(len(q), dtype=object)
-    for s in range(len(q)):
-        tuples = q[s][draws(q.shape[1], samples)]
-        if aggregate == "log_mean_exp":
-            outcome = log_mean_exp_by_digits(tuples, temperature=knobs["temperature"])
-        else:
-            outcome = tuples.max(axis=1) if aggregate == "max" else tuples.sum(axis=1) * Fraction(1, samples)
-        out[s] = expectation_over_draws(outcome, behavior[s], samples)
-    return out
-
-
-RATIONAL = tuple(name for name in BACKUPS if name not in ("soft_backup", "sampled_backup"))
-EQUATIONS = f"{SUTTON}, eqs. 3.20, 4.5, 4.6, 4.10; {IQL}, §4.2 and eq. 5"
-
-
-@claim(
-    "bellman",
-    source=EQUATIONS,
-    operators=RATIONAL,
-    given={"case": rough_cases(), "knobs": KNOBS},
-    oracle="q_by_fractions",
-    share=0.5,
-)
-def backups_are_their_equations_in_exact_arithmetic(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """With q = R + gamma P V: action_values q, evaluation pi.q, optimality max q, the expectile of q under mu; with V = pi.Q, max Q the
-    backups of Q; sarsa_expectile one expectile of r + gamma Q(s',a') over all (s', a')."""
-    found, error = _apply(port, port.subject, case, knobs)
-    port.equal(found, _due(port.subject, case, knobs), error)
-
-
-@claim("S1", source="Fox, Pakman & Tishby 2016, eq. 12; Haarnoja et al. 2017, eq. 3", operators=["soft_backup"],
-       given={"case": rough_cases(), "knobs": KNOBS}, share=0.5, oracle="soft_value_by_digits")  # fmt: skip
-def soft_backup_is_its_equation_to_fifty_digits(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """soft_backup = t log sum over a of prior exp((R + gamma P V)/t), the max over the prior's support at t = 0, its mean at t = inf."""
-    found, error = _apply(port, "soft_backup", case, knobs)
-    port.equal(found, _due("soft_backup", case, knobs), error)
-
-
-@claim("W5", source=f"{QWR}, policy evaluation", operators=["sampled_backup"], given={"case": rough_cases(), "knobs": KNOBS},
-       share=0.5, oracle="expectation_over_draws")  # fmt: skip
-def sampled_backup_is_the_enumerated_expectation(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """sampled_backup = the sum over all a_1..a_n of the product of mu(a_i|s), times F(q(s,a_1), ..., q(s,a_n)), q = R + gamma P V."""
-    found, error = _apply(port, "sampled_backup", case, knobs)
-    port.equal(found, _due("sampled_backup", case, knobs), error)
-
-
-def _on_tables(source: st.SearchStrategy[FiniteMDP]) -> dict[str, st.SearchStrategy[Any]]:
-    return {**on_mdps(source), "knobs": KNOBS}
-
-
-@claim("bellman", source=f"{EQUATIONS}; {QWR}", operators=BACKUPS, given=_on_tables, share=0.1)
+# -------------------------------------------------------------------------------------------------------------- claim
+@claim("bellman", source=EQUATIONS, operators=BACKUPS, given=with_knobs, share=0.1)
 def backups_reduce_to_means_and_maxima_of_action_values(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """On tables of any size: with q = R + gamma P V the mean mu.q is expectile 1/2, temperature inf and one sample; max q is
-    optimality, and temperature 0 where all is supported; the backups of Q are q at V = mu.Q, pi.Q and max Q."""
+    """On tables of any size: with q = R + gamma P V the mean mu.q is what expectile 1/2, temperature inf and one sample give,
+    max q is optimality, and the backups of Q are q at V = pi.Q, max Q and, with expectile 1/2, mu.Q."""
     name = port.subject
     mean = knobs | {"expectile": 0.5, "temperature": np.inf, "sampling": {**knobs["sampling"], "samples": 1}}
-    found, error = _apply(port, name, case, mean)
+    found, error = applied(port, name, case, mean)
     behavior = case.policy if "policy" in TAKES[name] else case.behavior
     after = case.value
     if "q" in TAKES[name]:
@@ -266,17 +179,17 @@ def _two(name: str, case: MDPCase) -> tuple[str, Floats, Floats]:
     return ("q", case.q, case.other_q) if "q" in TAKES[name] else ("value", case.value, case.other_value)
 
 
-@claim("B1", source=f"{PUTERMAN}, lemma 6.1.2 and proposition 6.2.4", operators=BACKUPS, given=_on_tables, share=0.25)
+@claim("B1", source=f"{PUTERMAN}, lemma 6.1.2 and proposition 6.2.4", operators=BACKUPS, given=with_knobs, share=0.25)
 def backups_are_monotone(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """V <= W in every state implies TV <= TW in every state."""
     field, low, other = _two(port.subject, case)
-    one, one_error = _apply(port, port.subject, case, knobs, **{field: low})
-    two, two_error = _apply(port, port.subject, case, knobs, **{field: np.maximum(low, other)})
+    one, one_error = applied(port, port.subject, case, knobs, **{field: low})
+    two, two_error = applied(port, port.subject, case, knobs, **{field: np.maximum(low, other)})
     port.at_most(one, two, one_error + two_error)
 
 
 def _with_shift(source: st.SearchStrategy[FiniteMDP]) -> dict[str, st.SearchStrategy[Any]]:
-    return {**_on_tables(source), "shift": values((1,))}
+    return {**with_knobs(source), "shift": values((1,))}
 
 
 @claim("B1", source=f"{PUTERMAN}, lemma 6.1.2; Bertsekas 2012, §1.1", operators=BACKUPS, given=_with_shift, share=0.25)
@@ -284,31 +197,20 @@ def backups_pass_a_constant_on_discounted(port: Trial, case: MDPCase, knobs: Kno
     """T(V + c) = TV + gamma c for every constant c."""
     field, start, _ = _two(port.subject, case)
     moved = rounded(start + shift, port.dtype)
-    one, one_error = _apply(port, port.subject, case, knobs, **{field: start})
-    two, two_error = _apply(port, port.subject, case, knobs, **{field: moved})
-    c, g = float(shift[0]), case.discount
-    inexact = (
-        np.abs(moved - start - shift).max()
-        + 2.0**-52 * (np.abs(start).max() + abs(c))
-        + abs(c) * leak(case.mdp.transition, len(start))
-    )
-    port.equal(
-        two, one + g * c, one_error + two_error + g * inexact + port.sum_error(np.stack([one, np.full(one.shape, g * c)], -1))
-    )
+    one, one_error = applied(port, port.subject, case, knobs, **{field: start})
+    two, two_error = applied(port, port.subject, case, knobs, **{field: moved})
+    c, g, drift = float(shift[0]), case.discount, leak(case.mdp.transition, len(start))
+    inexact = np.abs(moved - start - shift).max() + 2.0**-52 * (np.abs(start).max() + abs(c)) + abs(c) * drift
+    slack = one_error + two_error + g * inexact + port.sum_error(np.stack([one, np.full(one.shape, g * c)], -1))
+    port.equal(two, one + g * c, slack)
 
 
-@claim("B1", source=f"{PUTERMAN}, proposition 6.2.4; Banach", operators=BACKUPS, given=_on_tables, share=0.25)
+@claim("B1", source=f"{PUTERMAN}, proposition 6.2.4; Banach", operators=BACKUPS, given=with_knobs, share=0.25)
 def backups_contract_by_the_discount(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """max|TV - TW| <= gamma max|V - W|."""
     field, start, other = _two(port.subject, case)
-    one, one_error = _apply(port, port.subject, case, knobs, **{field: start})
-    two, two_error = _apply(port, port.subject, case, knobs, **{field: other})
+    one, one_error = applied(port, port.subject, case, knobs, **{field: start})
+    two, two_error = applied(port, port.subject, case, knobs, **{field: other})
     gap = case.discount * np.abs(start - other).max()
-    slack = (
-        one_error
-        + two_error
-        + gap * leak(case.mdp.transition, len(start))
-        + port.sum_error(np.stack([one, two], -1))
-        + 2.0**-52 * gap
-    )
-    port.at_most(np.abs(one - two), gap, slack)
+    slack = one_error + two_error + gap * (leak(case.mdp.transition, len(start)) + 2.0**-52)
+    port.at_most(np.abs(one - two), gap, slack + port.sum_error(np.stack([one, two], -1)))

@@ -1,4 +1,4 @@
-"""Finite decision processes: the solvers against two oracles, B2 to B5, and what holds of any table: labels, storage, termination."""
+"""Finite decision processes: the solvers against two oracles, B2 to B5, and what holds of any table: labels and storage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import properties._finite_mdps_learning  # noqa: F401  (B6, B8, B9 and W9: the concept goes on there)
 from properties._bellman_bounds import leak, sweeps_error
-from properties._bellman_calls import KNOBS, TAKES, Knobs, call_of, rough_cases
+from properties._bellman_calls import EVERY, KNOBS, Knobs, applied, call_of, rough_cases, with_knobs
 from properties._bounds import COMPUTED_IN, UNIT, Floats, stored
 from properties._claim import claim
 from properties._mdps import MDPCase, on_mdps
@@ -19,7 +19,6 @@ from properties._oracles.dynamic_programming import (
     policy_value_by_fractions,
 )
 from properties._trial import Trial
-from reference.finite_mdps import FiniteMDP
 
 PUTERMAN = "Puterman 1994"
 SUTTON = "Sutton & Barto 2018"
@@ -29,15 +28,10 @@ ITERATIONS = ("value_iteration", "q_value_iteration")
 SWEEPS = ("optimality_backup", "q_optimality_backup")
 
 
-def _with_knobs(source: st.SearchStrategy[FiniteMDP]) -> dict[str, st.SearchStrategy[Any]]:
-    return {**on_mdps(source), "knobs": KNOBS}
-
-
 def _call(port: Trial, name: str, case: MDPCase, knobs: Knobs, **other: Any) -> tuple[Floats, Floats]:
     """An operator on a case: value and error; that of an iteration is here its rounding alone, as tolerance ends none."""
     if name not in ITERATIONS:
-        call = call_of(name, case, knobs, **other)
-        return port(name, *call.arguments, **call.keywords)
+        return applied(port, name, case, knobs, **other)
     call = call_of(name, case, knobs | {"iteration": knobs["iteration"] | {"tolerance": NEVER}}, **other)
     value = getattr(port, name)(*call.arguments, **call.keywords)[0]
     return value, _rounding(port, name, case, value)
@@ -65,7 +59,7 @@ def _start(name: str, case: MDPCase) -> tuple[str, Floats]:
 
 
 # -------------------------------------------------------------------------------------------------- B2, B3: iterating
-@claim("B2", source=f"{PUTERMAN}, theorem 6.3.3", operators=[*SWEEPS, *ITERATIONS], given=_with_knobs, share=0.15)
+@claim("B2", source=f"{PUTERMAN}, theorem 6.3.3", operators=[*SWEEPS, *ITERATIONS], given=with_knobs, share=0.15)
 def iteration_approaches_the_optimum_geometrically(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """max|V_k - V*| <= gamma^k max|V_0 - V*| after k sweeps, and the same for Q; V_0 = 0 in value_iteration."""
     name, g = port.subject, case.discount
@@ -86,7 +80,7 @@ def iteration_approaches_the_optimum_geometrically(port: Trial, case: MDPCase, k
     port.at_most(np.abs(now - due).max(), far, owed + 2 * due_error + inexact)
 
 
-@claim("B2", source=f"{PUTERMAN}, theorem 6.3.1; Bertsekas 2012, §2.1", operators=SWEEPS, given=_with_knobs, share=0.15)
+@claim("B2", source=f"{PUTERMAN}, theorem 6.3.1; Bertsekas 2012, §2.1", operators=SWEEPS, given=with_knobs, share=0.15)
 def the_last_change_certifies_the_distance(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """max|TV - V*| <= gamma/(1 - gamma) max|TV - V|, and the same for Q."""
     name, g = port.subject, case.discount
@@ -100,9 +94,10 @@ def the_last_change_certifies_the_distance(port: Trial, case: MDPCase, knobs: Kn
     port.at_most(np.abs(now - due).max(), certificate, error.max() / (1 - g) + due_error + inexact)
 
 
-@claim("B2", source=f"{PUTERMAN}, §6.3 (the stopping rule)", operators=ITERATIONS, given=_with_knobs, share=0.15)
+@claim("B2", source=f"{PUTERMAN}, §6.3 (the stopping rule)", operators=ITERATIONS, given=with_knobs, share=0.15)
 def iteration_stops_by_its_certificate(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """error_bound = gamma/(1 - gamma) max|V_k - V_(k-1)| >= max|V_k - V*|; k is the first with error_bound <= tolerance, or max_iterations."""
+    """error_bound = gamma/(1 - gamma) max|V_k - V_(k-1)| >= max|V_k - V*|; k is the first with error_bound <= tolerance, or
+    max_iterations."""
     name, g, stopping = port.subject, case.discount, knobs["iteration"]
     ask = getattr(port, name)
     call = call_of(name, case, knobs)
@@ -120,7 +115,7 @@ def iteration_stops_by_its_certificate(port: Trial, case: MDPCase, knobs: Knobs)
     port.equal(bound, change, 2 * g / (1 - g) * rounding + 8 * unit * change, "error_bound")
 
 
-@claim("B3", source=f"{SUTTON}, eqs. 3.19 and 3.20", operators=[*SWEEPS, *ITERATIONS], given=_with_knobs, share=0.15)
+@claim("B3", source=f"{SUTTON}, eqs. 3.19 and 3.20", operators=[*SWEEPS, *ITERATIONS], given=with_knobs, share=0.15)
 def value_and_q_iteration_coincide(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """V_k = max over a of Q_k(., a) for all k when V_0 = max over a of Q_0(., a)."""
     if port.subject in ITERATIONS:
@@ -138,7 +133,7 @@ def value_and_q_iteration_coincide(port: Trial, case: MDPCase, knobs: Knobs) -> 
 
 # ----------------------------------------------------------------------------------------------- B4: greedy policies
 def _greedy(q: Floats) -> Floats:
-    return np.eye(q.shape[1])[q.argmax(axis=1)]
+    return np.asarray(np.eye(q.shape[1])[q.argmax(axis=1)])
 
 
 @claim(
@@ -180,8 +175,8 @@ def greedy_on_any_q_loses_little(port: Trial, case: MDPCase) -> None:
 
 
 # --------------------------------------------------------------------------------------------- B5: against the oracles
-@claim("B5", source=f"{PUTERMAN}, theorem 6.1.1", operators=["solve_policy"], given={"case": rough_cases(below_one=True)}, share=0.5,
-       oracle="policy_value_by_fractions")  # fmt: skip
+@claim("B5", source=f"{PUTERMAN}, theorem 6.1.1", operators=["solve_policy"],
+       given={"case": rough_cases(below_one=True)}, share=0.5, oracle="policy_value_by_fractions")  # fmt: skip
 def policy_values_solve_their_linear_system_exactly(port: Trial, case: MDPCase) -> None:
     """solve_policy = (I - gamma P^pi)^-1 R^pi, in exact rational arithmetic."""
     mdp = case.mdp
@@ -192,8 +187,8 @@ def policy_values_solve_their_linear_system_exactly(port: Trial, case: MDPCase) 
 @claim("B5", source=f"Howard 1960; {PUTERMAN}, theorem 6.4.2", operators=["solve_optimal", *ITERATIONS],
        given={"case": rough_cases(below_one=True), "knobs": KNOBS}, share=0.3, oracle="optimum_by_fractions")  # fmt: skip
 def optima_are_those_of_exact_policy_iteration(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """V*, Q* and what an iteration certifies equal those of policy iteration in rational arithmetic; the policy returned is optimal, and
-    at gamma = 0 it takes the first action of largest reward."""
+    """V* and Q*, as far as an iteration certifies them, are those of policy iteration in rational arithmetic; the policy
+    returned is optimal, and at gamma = 0 takes the first action of largest reward."""
     mdp, name = case.mdp, port.subject
     best = optimum_by_fractions(mdp.transition, mdp.reward, discount=case.discount)
     call = call_of(name, case, knobs)
@@ -207,10 +202,10 @@ def optima_are_those_of_exact_policy_iteration(port: Trial, case: MDPCase, knobs
             port.equal(result[1], mdp.reward.argmax(axis=1), 0.0, "the first action of largest reward")
 
 
-@claim("B5", source=f"{PUTERMAN}, §6.9 (the linear program)", operators=["solve_optimal", *ITERATIONS], given=_with_knobs, share=0.1,
+@claim("B5", source=f"{PUTERMAN}, §6.9 (the linear program)", operators=["solve_optimal", *ITERATIONS], given=with_knobs, share=0.1,
        oracle="optimum_by_linear_program")  # fmt: skip
 def optima_solve_the_linear_program(port: Trial, case: MDPCase, knobs: Knobs) -> None:
-    """V* is the least V with V >= r + gamma P V for every action: the optimum of HiGHS, an oracle that iterates no policy or value."""
+    """V* is the least V with V >= r + gamma P V for every action: the optimum of HiGHS, which iterates neither policy nor value."""
     mdp, name = case.mdp, port.subject
     value, due_error = optimum_by_linear_program(mdp.transition, mdp.reward, discount=case.discount)
     call = call_of(name, case, knobs)
@@ -248,7 +243,7 @@ def policy_iteration_improves_monotonically(port: Trial, case: MDPCase) -> None:
 FIXED = {"solve_policy": "evaluation_backup", "solve_optimal": "optimality_backup"}
 
 
-@claim("B5", source=f"{PUTERMAN}, theorems 6.1.1 and 6.2.5", operators=[*FIXED, *FIXED.values()], given=_with_knobs, share=0.15)
+@claim("B5", source=f"{PUTERMAN}, theorems 6.1.1 and 6.2.5", operators=[*FIXED, *FIXED.values()], given=with_knobs, share=0.15)
 def solutions_are_fixed_points_of_their_backups(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """T^pi V^pi = V^pi and T* V* = V*."""
     for solver, backup in FIXED.items():
@@ -260,7 +255,7 @@ def solutions_are_fixed_points_of_their_backups(port: Trial, case: MDPCase, knob
 
 
 # ------------------------------------------------------------------------------------------- what holds of any table
-@claim("bellman", source="the operator contract (dense or CSR)", operators=TAKES, given=_with_knobs, share=0.1)
+@claim("bellman", source="the operator contract (dense or CSR)", operators=EVERY, given=with_knobs, share=0.1)
 def csr_and_dense_transitions_agree(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """A transition stored dense [S, A, S] and as CSR [S*A, S] with row s*A + a gives the same."""
     if port.subject in FIXED and len(case.value) > 200:
@@ -280,7 +275,7 @@ def _relabelled(case: MDPCase, states: Any, actions: Any) -> MDPCase:
     return case._replace(mdp=turned if isinstance(mdp.transition, np.ndarray) else turned.csr(), **pairs, **lists)
 
 
-@claim("bellman", source="the definition of a decision process", operators=TAKES, share=0.2,
+@claim("bellman", source="the definition of a decision process", operators=EVERY, share=0.2,
        given={"case": rough_cases(below_one=True), "knobs": KNOBS, "seed": st.integers(0, 99)})  # fmt: skip
 def relabelling_states_and_actions_relabels_results(port: Trial, case: MDPCase, knobs: Knobs, seed: int) -> None:
     """Renaming states and actions renames the entries of the result and changes nothing else."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,19 @@ from properties._run import ABSENT, FAILS, HOLDS, PROFILES, Result, run
 sys.path.insert(0, str(Path(__file__).parent))
 from wrong_ports import WRONG, module  # noqa: E402
 
-EFFORT = replace(PROFILES["dev"], examples=60)
+EFFORT = replace(PROFILES["dev"], examples=60, table_examples=0, shrink=False)
 
 
-def tried(name: str, operator: str) -> list[Result]:
-    port = Port(module(name), "wrong")
-    return [run(claim, operator, port, EFFORT) for claim in CLAIMS.values() if operator in claim.operators]
+@cache
+def tried(name: str) -> tuple[Result, ...]:
+    """Every claim about the wrong operator; unshrunk, because only the verdicts are asked for."""
+    port, operator = Port(module(name), "wrong"), WRONG[name].operator
+    return tuple(run(claim, operator, port, EFFORT) for claim in CLAIMS.values() if operator in claim.operators)
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_the_wrong_operator_fails(name: str) -> None:
-    failures = [result for result in tried(name, WRONG[name].operator) if result.verdict == FAILS]
+    failures = [result for result in tried(name) if result.verdict == FAILS]
     assert failures
     assert all(result.paste for result in failures)
 
@@ -38,7 +41,7 @@ AGREEMENT_ONLY = {"float32 inside", "written in place", "[B, 1] broadcast", "hid
 
 @pytest.mark.parametrize("name", [name for name in WRONG if name not in AGREEMENT_ONLY])
 def test_a_theorem_fails_without_help_from_agreement(name: str) -> None:
-    theorems = {r.claim for r in tried(name, WRONG[name].operator) if r.verdict == FAILS and CLAIMS[r.claim].kind == "theorem"}
+    theorems = {r.claim for r in tried(name) if r.verdict == FAILS and CLAIMS[r.claim].kind == "theorem"}
     assert theorems
 
 
@@ -53,7 +56,7 @@ def test_no_other_operator_is_accused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["done-is-terminated-or-truncated", "expectile-sign-turned", "max-of-the-masked-row"])
 def test_the_counterexample_can_be_pasted(name: str) -> None:
-    failure = next(r for r in tried(name, WRONG[name].operator) if r.verdict == FAILS and r.claim == "port_equals_reference")
+    failure = next(r for r in tried(name) if r.verdict == FAILS and r.claim == "port_equals_reference")
     wrong = eval(failure.paste, {"np": np, "port": module(name), "wrong": module(name)})
     right = eval(failure.paste, {"np": np, "port": reference, "wrong": reference})
     assert not np.array_equal(wrong, right)
@@ -61,5 +64,5 @@ def test_the_counterexample_can_be_pasted(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["done-is-terminated-or-truncated", "gamma-for-gamma-to-the-n", "pinball-for-expectile"])
 def test_the_report_names_the_known_bug(name: str) -> None:
-    named = {line.partition(":")[0] for r in tried(name, WRONG[name].operator) for line in r.behaves_like}
+    named = {line.partition(":")[0] for r in tried(name) for line in r.behaves_like}
     assert name in named

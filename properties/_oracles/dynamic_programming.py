@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array, eye_array, kron
 
 from properties._oracles import Exact, exact, oracle
+from properties._oracles.expectiles import expectile_by_balance
 
 
 class ExactOptimum(NamedTuple):
@@ -41,46 +42,18 @@ def q_by_fractions(value: Any, transition: Any, reward: Any, *, discount: float)
     return _q(exact(value), rows, exact(reward), Fraction(discount))
 
 
-def _expectile(points: list[Fraction], weights: list[Fraction], level: Fraction) -> Fraction:
-    """The only m with level sum w (x - m)+ = (1 - level) sum w (m - x)+, by trying how many points lie below it."""
-    pairs = sorted((x, w) for x, w in zip(points, weights, strict=True) if w > 0)
-    for below in range(1, len(pairs) + 1):
-        tilted = [(x, w * (1 - level if i < below else level)) for i, (x, w) in enumerate(pairs)]
-        m: Fraction = sum((x * w for x, w in tilted), Fraction(0)) / sum(w for _, w in tilted)
-        if below == len(pairs) or m <= pairs[below][0]:
-            return m
-    raise AssertionError("a distribution has an expectile")
-
-
-@oracle(
-    method="fractions.Fraction",
-    derivation="Newey & Powell 1987, eq. 2.7 (first-order condition), for the actions of one state",
-    identities="1/2 is the mean; a point mass gives its point; (0, 0, 0, 10) at 0.9 gives 7.5",
-)
-def expectiles_by_fractions(points: Any, weights: Any, *, level: float) -> Exact:
-    """The expectile of every row of points [..., N], exactly."""
-    x, w = exact(points), exact(weights)
-    out = np.empty(x.shape[:-1], dtype=object)
-    for index in np.ndindex(*out.shape):
-        out[index] = _expectile(list(x[index]), list(w[index]), Fraction(level))
-    return out
-
-
 @oracle(
     method="fractions.Fraction",
     derivation="Kostrikov et al. 2021, §4.2: the loss before eq. 5, over the pairs (s', a') of mass P(s'|s,a) behavior(a'|s')",
     identities="1/2 gives R + gamma P (behavior . Q)",
-    shares_code_with="expectiles_by_fractions",
+    shares_code_with="expectile_by_balance",
 )
 def joint_expectiles_by_fractions(q: Any, behavior: Any, transition: Any, reward: Any, *, level: float, discount: float) -> Exact:
     """One expectile of r(s,a) + gamma Q(s',a') over all pairs (s', a'), for every state and action."""
     states, actions = np.shape(reward)
     mass = _rows(transition, states, actions)[..., None] * exact(behavior)
     target = exact(reward)[..., None] + Fraction(discount) * exact(q).ravel()
-    out = np.empty((states, actions), dtype=object)
-    for s, a in np.ndindex(states, actions):
-        out[s, a] = _expectile(list(target[s, a]), list(mass[s, a].ravel()), Fraction(level))
-    return out
+    return np.asarray(expectile_by_balance(target, mass.reshape(states, actions, -1), expectile=level))
 
 
 def _solve(matrix: Exact, right: Exact) -> Exact:
@@ -138,13 +111,12 @@ def optimum_by_linear_program(transition: Any, reward: Any, *, discount: float) 
     rows = csr_array(transition if hasattr(transition, "indptr") else transition.reshape(-1, states))
     scale = float(np.abs(reward).max()) or 1.0
     repeat = kron(eye_array(states), np.ones((actions, 1)))
-    answer = linprog(
-        np.ones(states) / states, A_ub=csr_array(discount * rows - repeat), b_ub=-np.ravel(reward) / scale,
-        bounds=(None, None), method="highs",
-    )  # fmt: skip
+    constraints: Any = csr_array(discount * rows - repeat)
+    mean, bounds = np.ones(states) / states, (None, None)
+    answer: Any = linprog(mean, A_ub=constraints, b_ub=-np.ravel(reward) / scale, bounds=bounds, method="highs")
     if not answer.success:
         raise RuntimeError(f"HiGHS did not solve the program: {answer.message}")
-    value = answer.x * scale
+    value = np.asarray(answer.x) * scale
     best = (reward + discount * (rows @ value).reshape(states, actions)).max(axis=1)
     terms = (states + 4) * 2.0**-52 * float(np.abs(reward).max() + np.abs(value).max())
     return value, (float(np.abs(best - value).max()) + terms) / (1.0 - discount)

@@ -17,14 +17,14 @@ from properties._run import HOLDS, PROFILES, Result, run
 CLIMB = replace(PROFILES["release"], examples=150)
 """hypothesis.target climbs towards the bound; so a bound that can be broken is broken here first."""
 FLOOR = 0.005
-"""A worst error below this fraction of its bound, over all cases tried, would call the bound vacuous."""
+"""A worst error below this fraction of its bound, over all cases tried, would call the bound vacuous. In float32 the reference is as
+good as exact; in float64 twin and reference may round alike, which says nothing of the (same) formula."""
 EXACT = {
     "max_aggregate": "a comparison rounds nothing",
     "weighted_policy_loss_gradient": "a change of sign rounds nothing",
     "value_iteration": "both sides stop within the same tolerance, which dwarfs rounding",
     "q_value_iteration": "both sides stop within the same tolerance, which dwarfs rounding",
 }
-ONE_ROUNDING = {"weighted_policy_loss": "one product, which both sides round alike in float64"}
 TWIN = load_port("accelerated")
 
 
@@ -43,7 +43,7 @@ def test_bound_is_sound_and_not_vacuous(ports: dict[str, Port], operator: str, d
     result = climbed(ports[dtype], operator)
     assert result.verdict == HOLDS, f"{result.detail} {result.found} {result.due} {result.bound}\n{result.paste}"
     assert result.worst <= 1.0
-    if operator not in EXACT and not (operator in ONE_ROUNDING and dtype == "float64"):
+    if operator not in EXACT and dtype != "float64":
         assert result.worst >= FLOOR, f"the worst error is {result.worst:.2g} of the bound"
 
 
@@ -64,8 +64,9 @@ def test_rounding_is_the_formats(dtype: str, kind: torch.dtype) -> None:
     generator = np.random.default_rng(0)
     values = generator.standard_normal(20_000) * 2.0 ** generator.integers(-20, 15, 20_000)
     values = np.concatenate([values, np.arange(-600, 600) / 256.0, [0.0, -0.0, np.inf, -np.inf]])
-    single = values if dtype == "float32" else values.astype(np.float32).astype(np.float64)
-    due = torch.from_numpy(single).to(torch.float32).to(kind).to(torch.float64).numpy()
+    if dtype != "float32":
+        values = values.astype(np.float32).astype(np.float64)
+    due = torch.from_numpy(values).to(torch.float32).to(kind).to(torch.float64).numpy()
     np.testing.assert_array_equal(rounded(values, dtype), due)
 
 

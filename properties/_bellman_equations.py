@@ -73,7 +73,7 @@ def backups_are_their_equations_in_exact_arithmetic(port: Trial, case: MDPCase, 
     port.equal(found, _due(port.subject, case, knobs), error)
 
 
-@claim("S1", source="Fox, Pakman & Tishby 2016, eq. 12; Haarnoja et al. 2017, eq. 3", operators=["soft_backup"],
+@claim("S1", source="Fox, Pakman & Tishby 2016 (G-learning); Haarnoja et al. 2017, eq. 3", operators=["soft_backup"],
        given={"case": rough_cases(), "knobs": KNOBS}, share=0.5, oracle="soft_value_by_digits")  # fmt: skip
 def soft_backup_is_its_equation_to_fifty_digits(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """soft_backup = t log sum over a of prior exp(q/t), q = R + gamma P V; the maximum over the prior's support at t = 0, the

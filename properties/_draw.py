@@ -19,9 +19,9 @@ from properties._bounds import Floats
 
 Shape = tuple[int, ...]
 _CODES = np.arange(65536)
-_WHOLE = (_CODES >> 8) + 1
-_GRID = np.where(_WHOLE % 2, -(_WHOLE // 2), _WHOLE // 2) + (_CODES & 255) / 256.0
-"""The first byte is the whole part, 0, 1, -1, 2, -2, ...; the second the fraction: either shrinks by itself."""
+_WHOLE = (_CODES & 255) + 1
+_GRID = np.where(_WHOLE % 2, -(_WHOLE // 2), _WHOLE // 2) + (_CODES >> 8) / 256.0
+"""The first byte is the fraction, the second the whole part, 0, 1, -1, 2, -2, ...: either shrinks by itself, the fraction first."""
 _THIRD = 1.0 + 1.0 / 3.0
 _SCALES = {"generic": 1.0, "tiny": 2.0**-20, "huge": 2.0**20, "full mantissa": _THIRD}
 

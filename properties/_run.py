@@ -99,19 +99,24 @@ def run(
         pass
     if search.refuted is not None:
         done = _refuted(done, port, search.refuted, search.calls)
-        done = replace(done, behaves_like=behaves_like(operator, search.answers) if search.answers else ())
+        evidence = search.answers + search.first_answers
+        done = replace(done, behaves_like=behaves_like(operator, evidence) if search.answers else ())
     seconds = time.monotonic() - began
     return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds)
 
 
 class _Search:
-    """The search for a counterexample; keeps the last one found, which shrinking makes the smallest."""
+    """The search for a counterexample; keeps the last one found, which shrinking makes the smallest.
+
+    What the port answered on the first one is kept, too: it is generic, and tells known bugs apart that agree on the smallest.
+    """
 
     def __init__(self, claim: Claim, trial: Trial, effort: Effort, salt: int, deadline: float) -> None:
         self.claim, self.trial, self.effort, self.salt, self.deadline = claim, trial, effort, salt, deadline
         self.refuted: Refuted | None = None
         self.calls: list[tuple[str, Call]] = []
         self.answers: list[tuple[Call, Any]] = []
+        self.first_answers: list[tuple[Call, Any]] = []
 
     def everything(self) -> None:
         """On what the claim draws; for a claim about MDPs also on each named table."""
@@ -167,6 +172,7 @@ class _Search:
         """Keep this counterexample, and give shrinking its seconds from the first one on."""
         if self.refuted is None:
             self.deadline = time.monotonic() + SHRINKING_SECONDS
+            self.first_answers = list(self.trial.answers)
         self.refuted, self.calls, self.answers = refuted, list(self.trial.calls), list(self.trial.answers)
 
 

@@ -184,7 +184,7 @@ def widened(result: Any) -> Any:
 
 
 def narrowed(value: Any, native: type[np.floating[Any]]) -> Any:
-    """Float arrays that `native` holds exactly in that type (a table's rows then sum to 1 within *its* rounding); others as they are."""
+    """Float arrays that `native` holds exactly, in that type (a table's rows sum to 1 within its rounding); others as they are."""
     if native is np.float64:
         return value
     if isinstance(value, (tuple, list)):

@@ -179,7 +179,7 @@ def _two(name: str, case: MDPCase) -> tuple[str, Floats, Floats]:
     return ("q", case.q, case.other_q) if "q" in TAKES[name] else ("value", case.value, case.other_value)
 
 
-@claim("B1", source=f"{PUTERMAN}, lemma 6.1.2 and proposition 6.2.4", operators=BACKUPS, given=with_knobs, share=0.25)
+@claim("B1", source="Bertsekas 2012 (vol. II), lemma 1.1.1", operators=BACKUPS, given=with_knobs, share=0.25)
 def backups_are_monotone(port: Trial, case: MDPCase, knobs: Knobs) -> None:
     """V <= W in every state implies TV <= TW in every state."""
     field, low, other = _two(port.subject, case)
@@ -192,7 +192,7 @@ def _with_shift(source: st.SearchStrategy[FiniteMDP]) -> dict[str, st.SearchStra
     return {**with_knobs(source), "shift": values((1,))}
 
 
-@claim("B1", source=f"{PUTERMAN}, lemma 6.1.2; Bertsekas 2012, §1.1", operators=BACKUPS, given=_with_shift, share=0.25)
+@claim("B1", source="Bertsekas 2012 (vol. II), lemma 1.1.2", operators=BACKUPS, given=_with_shift, share=0.25)
 def backups_pass_a_constant_on_discounted(port: Trial, case: MDPCase, knobs: Knobs, shift: Floats) -> None:
     """T(V + c) = TV + gamma c for every constant c."""
     field, start, _ = _two(port.subject, case)

@@ -104,7 +104,8 @@ def iteration_stops_by_its_certificate(port: Trial, case: MDPCase, knobs: Knobs)
     now, k, bound = ask(*call.arguments, **call.keywords)
     rounding, unit = float(_rounding(port, name, case, now).max()), UNIT[port.dtype]
     due, due_error = _optimum(port, case, name)
-    port.at_most(np.abs(now - due).max(), bound, 2 * rounding + due_error + 8 * unit * bound)
+    inexact = bound * (8 * unit + leak(case.mdp.transition, len(due)) / (1 - g))
+    port.at_most(np.abs(now - due).max(), bound, 2 * rounding + due_error + inexact)
     last = np.zeros(due.shape)
     if k > 1:
         last, _, earlier = ask(*call.arguments, **call.keywords | {"max_iterations": int(k) - 1})
@@ -228,15 +229,13 @@ def policy_iteration_improves_monotonically(port: Trial, case: MDPCase) -> None:
     for _ in range(3):
         q, q_error = port("action_values", value, mdp.transition, mdp.reward, discount=g)
         better, better_error = port("solve_policy", _greedy(q), mdp.transition, mdp.reward, discount=g)
-        slack = error + better_error + 2 * (q_error.max() + g * error.max()) / (1 - g)
+        inexact = q_error.max() + g * (error.max() + UNIT[port.dtype] * np.abs(value).max())
+        slack = error + better_error + 2 * inexact / (1 - g)
         port.at_most(value, better, slack)
         gain = np.abs(q.max(axis=1) - value).max()
         best, best_error = port("solve_optimal", mdp.transition, mdp.reward, discount=g)
-        port.at_most(
-            best - value,
-            gain / (1 - g),
-            slack + best_error + port.sum_error(np.stack([best, value], -1)) + 2.0**-50 * gain / (1 - g),
-        )
+        slack = slack + best_error + port.sum_error(np.stack([best, value], -1)) + 2.0**-50 * gain / (1 - g)
+        port.at_most(best - value, gain / (1 - g), slack)
         value, error = better, better_error
 
 
@@ -250,8 +249,9 @@ def solutions_are_fixed_points_of_their_backups(port: Trial, case: MDPCase, knob
         if port.subject in (solver, backup):
             value, error = _call(port, solver, case, knobs)
             again, again_error = _call(port, backup, case, knobs, value=value)
-            grown = 1 + case.discount * (1 + leak(case.mdp.transition, len(value)))
-            port.equal(again, value, again_error + grown * error.max())
+            carried = case.discount * (1 + leak(case.mdp.transition, len(value)))
+            slack = error.max() + carried * (error.max() + UNIT[port.dtype] * np.abs(value).max())
+            port.equal(again, value, again_error + slack)
 
 
 # ------------------------------------------------------------------------------------------- what holds of any table

@@ -17,8 +17,8 @@ from properties._run import HOLDS, PROFILES, Result, run
 CLIMB = replace(PROFILES["release"], examples=150)
 """hypothesis.target climbs towards the bound; so a bound that can be broken is broken here first."""
 FLOOR = 0.005
-"""A worst error below this fraction of its bound, over all cases tried, would call the bound vacuous. In float32 the reference is as
-good as exact; in float64 twin and reference may round alike, which says nothing of the (same) formula."""
+"""A worst error below this fraction of its bound, over all cases tried, would call the bound vacuous. In float32 the reference is
+as good as exact; in float64 twin and reference may round alike, which says nothing of the (same) formula."""
 EXACT = {
     "max_aggregate": "a comparison rounds nothing",
     "weighted_policy_loss_gradient": "a change of sign rounds nothing",

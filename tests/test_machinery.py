@@ -72,7 +72,7 @@ def test_drawn_mdps_are_mdps(mdp: Any) -> None:
 
 def test_zero_bytes_are_zeros_so_that_shrinking_ends_there() -> None:
     np.testing.assert_array_equal(array_of(bytes(8), (4,)), np.zeros(4))
-    np.testing.assert_array_equal(array_of(bytes([1, 0, 2, 0, 0, 128]), (3,)), [1.0, -1.0, 0.5])
+    np.testing.assert_array_equal(array_of(bytes([0, 1, 0, 2, 128, 0]), (3,)), [1.0, -1.0, 0.5])
 
 
 # ------------------------------------------------------------------------------------------------------------ printing

@@ -181,15 +181,12 @@ def terminated_transitions_of_a_table_do_not_bootstrap(port: Trial, data: Experi
     r + gamma (1 - terminated) V(s') over the outcomes."""
     mdp, v = _empirical(data), data.q.max(axis=1)
     wide = np.repeat(np.append(v, 0.0)[:, None], data.q.shape[1], axis=1)
-    arguments = {"action_values": (np.append(v, 0.0),), "q_evaluation_backup": (wide, np.full(wide.shape, 0.0))}
-    if port.subject == "q_evaluation_backup":
-        arguments[port.subject][1][:, 0] = 1.0
-    first = arguments.get(port.subject, (wide,))
+    chosen = np.eye(data.q.shape[1])[np.zeros(len(wide), dtype=np.int64)]
+    first = {"action_values": (np.append(v, 0.0),), "q_evaluation_backup": (wide, chosen)}.get(port.subject, (wide,))
     found, error = port(port.subject, *first, mdp.transition, mdp.reward, discount=data.discount)
     there = np.arange(SAMPLES) < data.times[..., None]
-    worth = exact(np.where(there, data.reward, 0.0)) + exact(data.discount) * exact(
-        np.where(there & ~data.terminated, v[data.successor], 0.0)
-    )
+    ahead = np.where(there & ~data.terminated, v[data.successor], 0.0)
+    worth = exact(np.where(there, data.reward, 0.0)) + exact(data.discount) * exact(ahead)
     inexact = float(np.abs(mdp.reward - rounded(mdp.reward, port.dtype)).max())
     port.equal(found[:-1], worth.sum(axis=-1) * exact(1.0 / data.times), error[:-1] + inexact)
     port.equal(found[-1], np.zeros(data.q.shape[1]), error[-1], "the end is worth nothing")

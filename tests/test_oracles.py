@@ -23,7 +23,6 @@ from properties._oracles.aggregates import (
     softmax_by_digits,
 )
 from properties._oracles.dynamic_programming import (
-    expectiles_by_fractions,
     joint_expectiles_by_fractions,
     optimum_by_fractions,
     optimum_by_linear_program,
@@ -103,10 +102,9 @@ def test_action_values() -> None:
 
 
 def test_expectiles() -> None:
-    points, weights = np.array([[0.0, 0.0, 0.0, 10.0]]), np.full((1, 4), 0.25)
-    assert float(expectiles_by_fractions(exact(points), exact(weights), level=0.5)[0]) == 2.5
-    assert float(expectiles_by_fractions(exact(points), exact(np.array([[0.0, 0.0, 0.0, 1.0]])), level=0.75)[0]) == 10.0
-    assert float(expectiles_by_fractions(exact(points), exact(weights), level=0.9)[0]) == pytest.approx(7.5, rel=2.0**-50)
+    points, equal = np.array([0.0, 0.0, 0.0, 10.0]), np.ones(4)
+    assert expectile_by_balance(points, np.array([0.0, 0.0, 0.0, 1.0]), expectile=0.75) == 10
+    assert float(expectile_by_balance(points, equal, expectile=0.9).item()) == pytest.approx(7.5, rel=2.0**-50)
     close(expectile_by_balance(Q, np.ones(3), expectile=0.5), 7 / 3)
     assert expectile_by_balance(np.array([1.0, 3.0]), np.ones(2), expectile=0.75) == Fraction(1, 4) + Fraction(9, 4)
     level, m = Fraction(7, 8), expectile_by_balance(Q, MU, expectile=0.875).item()

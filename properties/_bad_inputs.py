@@ -13,7 +13,7 @@ from properties._claim import Call
 
 FLAGS = ("terminated", "truncated")
 INDICES = ("next_action",)
-PROBABILITIES = ("policy", "prior", "behavior", "next_policy")
+PROBABILITIES = ("transition", "policy", "prior", "behavior", "next_policy")
 NON_NEGATIVE = ("weight", "weights", *PROBABILITIES)
 SCALARS: dict[str, tuple[Any, ...]] = {
     "discount": (-0.1, 1.5, float("nan"), "0.9"),
@@ -30,6 +30,7 @@ SCALARS: dict[str, tuple[Any, ...]] = {
     "tolerance": (0.0, float("nan")),
     "max_iterations": (0, 2.5),
 }
+BELOW_ONE = ("solve_policy", "solve_optimal", "value_iteration", "q_value_iteration")
 POSITIVE_TEMPERATURE = ("exponential_weights", "normalized_weights", "improved_policy")
 
 
@@ -56,6 +57,8 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
 def _bad_scalars(operator: str, name: str) -> tuple[Any, ...]:
     if name == "temperature":
         return (-1.0, float("nan"), *((0.0,) if operator in POSITIVE_TEMPERATURE else ()))
+    if name == "discount" and operator in BELOW_ONE:
+        return (1.0, *SCALARS[name])
     return SCALARS.get(name, ())
 
 

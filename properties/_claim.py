@@ -139,6 +139,10 @@ class Absent(unittest.SkipTest):
     """The port does not offer the operator (or the ability) that a claim is about."""
 
 
+class Declined(Exception):
+    """The port declines one call (NotImplementedError): that example does not count."""
+
+
 class Refuted(AssertionError):
     """A claim does not hold; carries what was found, what was due, and the bound between them."""
 

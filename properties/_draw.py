@@ -27,7 +27,7 @@ _SCALES = {"generic": 1.0, "tiny": 2.0**-20, "huge": 2.0**20, "full mantissa": _
 
 STYLES = ("generic", "ties", "equal", "tiny", "huge")
 """Styles on the grid: exact under sums."""
-ROUGH = (*STYLES, "full mantissa")
+ROUGH = (*STYLES, "full mantissa", "full mantissa", "full mantissa")
 """Styles for agreement, where every bit of the mantissa should count."""
 
 

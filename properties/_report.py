@@ -218,7 +218,7 @@ def _told(failure: Result, arguments: Arguments) -> list[str]:
     lines += [f"  bound   {failure.bound}"] if failure.bound else []
     lines += [f"  where   the worst element is {failure.where}"] if failure.where else []
     if failure.paste:
-        lines += ["  inputs  the smallest found, to paste after `import numpy as np`:"]
+        lines += ["  inputs  the smallest found, to paste after `import numpy as np`, with the port imported as `port`:"]
         lines += ["          " + line for line in failure.paste.splitlines()]
     lines += [f"  behaves like  {bug}" for bug in failure.behaves_like]
     device = "" if arguments.device == "cpu" else f" --device {arguments.device}"

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyFailure, FlakyReplay, HypothesisException
+from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
 
 from properties._bounds import rounded
 from properties._bugs import behaves_like
-from properties._claim import Absent, Call, Claim, Refuted
+from properties._claim import Absent, Call, Claim, Declined, Refuted
 from properties._mdps import mdps, tables
 from properties._paste import as_python
 from properties._ports import Port, first_line
@@ -95,10 +95,11 @@ def run(
         done = replace(done, verdict=ABSENT, detail=str(absent))
     except _OutOfTime as late:
         done = replace(done, verdict=UNDECIDED, detail=str(late))
-    except (Refuted, FlakyFailure, FlakyReplay):
-        pass
+    except (Refuted, Flaky, Unsatisfiable):
+        verdict, detail = search.without_counterexample()
+        done = replace(done, verdict=verdict, detail=detail)
     if search.refuted is not None:
-        done = _refuted(done, port, search.refuted, search.calls)
+        done = _refuted(done, search.refuted, search.calls)
         evidence = search.answers + search.first_answers
         done = replace(done, behaves_like=behaves_like(operator, evidence) if search.answers else ())
     seconds = time.monotonic() - began
@@ -117,6 +118,7 @@ class _Search:
         self.calls: list[tuple[str, Call]] = []
         self.answers: list[tuple[Call, Any]] = []
         self.first_answers: list[tuple[Call, Any]] = []
+        self.late, self.declined = "", ""
 
     def everything(self) -> None:
         """On what the claim draws; for a claim about MDPs also on each named table."""
@@ -149,7 +151,8 @@ class _Search:
     def once(self, **arguments: Any) -> None:
         """One example: rounded to the port's dtype, tried, and remembered if it refutes."""
         if time.monotonic() > self.deadline:
-            raise _OutOfTime(f"{self.trial.examples} examples in {self.effort.seconds:g} s, then out of time")
+            self.late = f"{self.trial.examples} examples in {self.effort.seconds:g} s, then out of time"
+            raise _OutOfTime(self.late)
         self.trial.examples += 1
         self.trial.clear()
         asked = self.trial.asked
@@ -159,6 +162,12 @@ class _Search:
         except Refuted as refuted:
             self.remember(refuted)
             raise
+        except Declined as declined:
+            self.declined = str(declined)
+            self.trial.examples -= 1
+            if not arguments:
+                raise Absent(self.declined) from declined
+            reject()
         except (unittest.SkipTest, HypothesisException):
             raise
         except Exception as error:
@@ -167,6 +176,16 @@ class _Search:
             unusable = Refuted(f"the result could not be used: {type(error).__name__}: {first_line(error)}")
             self.remember(unusable)
             raise unusable from error
+
+    def without_counterexample(self) -> tuple[str, str]:
+        """What it means that Hypothesis gave up and nothing was refuted: no time, no example accepted, or unstable answers."""
+        if self.late:
+            return UNDECIDED, self.late
+        if self.declined and self.trial.examples == 0:
+            return ABSENT, self.declined
+        if self.declined:
+            return UNDECIDED, f"too many calls declined: {self.declined}"
+        return FAILS, "the same call gave different answers"
 
     def remember(self, refuted: Refuted) -> None:
         """Keep this counterexample, and give shrinking its seconds from the first one on."""
@@ -182,7 +201,7 @@ def _stream(claim: Claim, trial: Trial, salt: int) -> int:
     return int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
 
 
-def _refuted(done: Result, port: Port, refuted: Refuted, calls: list[tuple[str, Call]]) -> Result:
+def _refuted(done: Result, refuted: Refuted, calls: list[tuple[str, Call]]) -> Result:
     return replace(
         done,
         verdict=FAILS,
@@ -191,12 +210,8 @@ def _refuted(done: Result, port: Port, refuted: Refuted, calls: list[tuple[str, 
         found=_shown(refuted.found),
         due=_shown(refuted.due),
         bound=_shown(refuted.bound),
-        paste="\n".join(as_python(*call, module=_alias(port.name)) for call in calls[-3:]),
+        paste="\n".join(as_python(*call) for call in calls[-3:]),
     )
-
-
-def _alias(port: str) -> str:
-    return "port" if "/" in port or port.endswith(".py") else port.rpartition(".")[2]
 
 
 def _worst_place(refuted: Refuted) -> str:

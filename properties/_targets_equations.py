@@ -46,7 +46,12 @@ def q_learning_is_sarsa_with_the_best_next_action(port: Trial, step: Step) -> No
     """The largest sarsa_target over all next actions is q_learning_target."""
     each = [apply(port, "sarsa_target", step._replace(action=np.full_like(step.action, a))) for a in range(step.row.shape[-1])]
     due, error = apply(port, "q_learning_target", step)
-    port.equal(np.maximum.reduce([value for value, _ in each]), due, error + np.maximum.reduce([e for _, e in each]))
+    port.equal(
+        np.maximum.reduce([value for value, _ in each]),
+        due,
+        error + np.maximum.reduce([e for _, e in each]),
+        due_by="q_learning_target",
+    )
 
 
 @claim("targets", source="van Seijen et al. 2009, eq. 5", operators=["expected_sarsa_target"], given=GIVEN)
@@ -70,7 +75,7 @@ def expected_sarsa_is_the_expectation_of_sarsa(port: Trial, step: Step) -> None:
     for a in range(step.row.shape[-1]):
         one, one_error = apply(port, "sarsa_target", step._replace(action=np.full_like(step.action, a)))
         due, slack = due + exact(step.policy[..., a]) * exact(one), slack + step.policy[..., a] * one_error
-    port.equal(found, due, slack)
+    port.equal(found, due, slack, due_by="sarsa_target")
 
 
 @claim(
@@ -86,7 +91,7 @@ def expected_sarsa_with_a_greedy_policy_is_q_learning(port: Trial, step: Step) -
     last = step.row.shape[-1] - 1 - step.row[..., ::-1].argmax(axis=-1)
     greedy = (np.arange(step.row.shape[-1]) == last[..., None]).astype(np.float64)
     found, error = apply(port, "expected_sarsa_target", step._replace(policy=greedy))
-    port.equal(found, due, error + due_error)
+    port.equal(found, due, error + due_error, due_by="q_learning_target")
     other, other_error = apply(port, "expected_sarsa_target", step)
     port.at_most(other, due, other_error + due_error)
 
@@ -122,7 +127,7 @@ def double_q_target_of_equal_tables_is_q_learning(port: Trial, step: Step) -> No
     """With one table for both roles double_q_target is q_learning_target."""
     found, error = apply(port, "double_q_target", step._replace(select=step.row))
     due, due_error = apply(port, "q_learning_target", step)
-    port.equal(found, due, error + due_error)
+    port.equal(found, due, error + due_error, due_by="q_learning_target")
 
 
 @claim("M3", source=f"van Hasselt 2010, §3; {DOUBLE}", operators=["double_q_target", "q_learning_target"], given=GIVEN, share=0.5)
@@ -156,7 +161,7 @@ def clipped_double_target_is_the_lower_of_the_single_targets(port: Trial, step: 
     (one, one_error), (two, two_error) = (apply(port, "value_target", step._replace(value=v)) for v in (step.value, step.twin))
     port.at_most(found, one, error + one_error, "clipped_double_target <= the target of Q1")
     port.at_most(found, two, error + two_error, "clipped_double_target <= the target of Q2")
-    port.equal(found, np.minimum(one, two), error + np.maximum(one_error, two_error))
+    port.equal(found, np.minimum(one, two), error + np.maximum(one_error, two_error), due_by="value_target")
 
 
 @claim("targets", source=f"{FUJIMOTO}, eq. 10", operators=["clipped_double_target", "soft_target"], given=GIVEN, share=0.5)
@@ -189,7 +194,7 @@ def soft_target_without_entropy_is_the_clipped_double_target(port: Trial, step: 
     """With entropy_coefficient = 0 soft_target is clipped_double_target."""
     found, error = apply(port, "soft_target", step._replace(entropy_coefficient=0.0))
     due, due_error = apply(port, "clipped_double_target", step)
-    port.equal(found, due, error + due_error)
+    port.equal(found, due, error + due_error, due_by="clipped_double_target")
 
 
 # ---------------------------------------------------------------------------------------------------- sampled actions

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
-from properties._claim import OPERATORS, Absent, Call, Refuted
+from properties._claim import OPERATORS, Call, Declined, Refuted
 from properties._paste import as_python
 from properties._ports import REFERENCE, Port
 
@@ -106,7 +106,7 @@ class Trial:
         try:
             return operator(*call.arguments, **call.keywords)
         except NotImplementedError as error:
-            raise Absent(f"{self.port.name} declines {name}: {error}") from error
+            raise Declined(f"{self.port.name} declines {name}: {error}") from error
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -122,12 +122,14 @@ class Trial:
         return np.asarray(widened(self.ask("gradient", Call((self.subject, argument, *moving.arguments), moving.keywords))))
 
     # ---------------------------------------------------------------- comparing
-    def equal(self, found: ArrayLike, due: Any, bound: ArrayLike, what: str = "") -> None:
+    def equal(self, found: ArrayLike, due: Any, bound: ArrayLike, what: str = "", *, due_by: str = "") -> None:
         """Refute unless |found - due| <= bound, element by element; infinities must be equal, and NaN is never right.
 
-        `due` may hold Fractions: the error is then exact.
+        `due` may hold Fractions: the error is then exact. `due_by` names the operator behind `due`: when that is the accused, the
+        report calls it found.
         """
-        found, due = np.asarray(found), np.asarray(due)
+        sides = (np.asarray(found), np.asarray(due))
+        found, due = sides[::-1] if due_by == self.subject else sides
         if found.shape != due.shape:
             raise Refuted(f"{what or 'the result'} has shape {found.shape}, due is {due.shape}", found=found, due=due)
         error = _distance(found, due)

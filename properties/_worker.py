@@ -92,7 +92,7 @@ def attempt(*arguments: Any, **keywords: Any) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """What a report should say about the machine and the packages."""
     found = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    for name in ("numpy", "scipy", "hypothesis", "mpmath", "torch", "jax", "gymnasium"):
+    for name in ("numpy", "scipy", "hypothesis", "mpmath", "torch", "jax", "rlax", "torchrl", "tensordict", "gymnasium"):
         if name == "gymnasium" or name in sys.modules:
             try:
                 found[name] = metadata.version(name)

@@ -51,7 +51,7 @@ def port_equals_reference(port: Trial, data: Any) -> None:
 def dtype_is_kept(port: Trial, data: Any) -> None:
     """float64 in, float64 out; float32 in, float32 out; bfloat16 (travelling as float32) holds bfloat16 values only."""
     call = _draw(port, data)
-    result = np.asarray(_first(port.bare(call)))
+    result = np.asarray(_first(port.bare(Call(*travelling(tuple(call), port.port.native)))))
     if result.dtype.kind != "f":
         raise Refuted(f"the result must be floating; got {result.dtype}")
     port.holds(result.dtype == port.port.native, f"the result must be {np.dtype(port.port.native)}; got {result.dtype}")

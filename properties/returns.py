@@ -156,7 +156,8 @@ def gae_with_lambda_one_is_return_minus_value(port: Trial, t: Trajectory, knobs:
     t = _consistent(t)
     advantage, advantage_error = _apply(port, "gae", t, knobs | {"lambda_": 1.0})
     gain, gain_error = _apply(port, "discounted_returns", t, knobs)
-    port.equal(advantage, gain - t.value, advantage_error + gain_error + port.sum_error(np.stack([gain, t.value], -1)))
+    slack = advantage_error + gain_error + port.sum_error(np.stack([gain, t.value], -1))
+    port.equal(advantage, gain - t.value, slack, due_by="discounted_returns")
 
 
 @claim("R1", source=f"{GAE}, eq. 16; {SUTTON}, eq. 12.2", operators=["gae", "lambda_returns"], given=GIVEN)
@@ -165,7 +166,8 @@ def gae_plus_value_is_the_lambda_return(port: Trial, t: Trajectory, knobs: dict[
     t = _consistent(t)
     advantage, advantage_error = _apply(port, "gae", t, knobs)
     gain, gain_error = _apply(port, "lambda_returns", t, knobs)
-    port.equal(advantage, gain - t.value, advantage_error + gain_error + port.sum_error(np.stack([gain, t.value], -1)))
+    slack = advantage_error + gain_error + port.sum_error(np.stack([gain, t.value], -1))
+    port.equal(advantage, gain - t.value, slack, due_by="lambda_returns")
 
 
 def _consistent(t: Trajectory) -> Trajectory:
@@ -179,7 +181,7 @@ def n_step_return_with_n_beyond_the_end_is_the_discounted_return(port: Trial, t:
     """n_step_returns with n >= T is discounted_returns."""
     found, error = _apply(port, "n_step_returns", t, knobs | {"n": t.reward.shape[-1]})
     due, due_error = _apply(port, "discounted_returns", t, knobs)
-    port.equal(found, due, error + due_error)
+    port.equal(found, due, error + due_error, due_by="discounted_returns")
 
 
 @claim("R2", source=f"{SUTTON}, eq. 7.1", operators=["n_step_returns"], given=GIVEN, oracle="n_step_by_window")
@@ -275,7 +277,7 @@ def margin_beyond_the_end_is_the_lambda_return(port: Trial, t: Trajectory, knobs
     """margin_returns with margin >= T is lambda_returns."""
     found, error = _apply(port, "margin_returns", t, knobs | {"margin": t.reward.shape[-1]})
     due, due_error = _apply(port, "lambda_returns", t, knobs)
-    port.equal(found, due, error + due_error)
+    port.equal(found, due, error + due_error, due_by="lambda_returns")
 
 
 @claim("R5", source="Kozakowski et al. 2021 (QWR), §3", operators=RETURNS, given=GIVEN)

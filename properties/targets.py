@@ -219,4 +219,4 @@ def with_one_next_action_there_is_nothing_to_choose(port: Trial, step: Step) -> 
     due, error = apply(port, "value_target", one)
     for name in ONE_ACTION if port.subject == "value_target" else (port.subject,):
         found, found_error = apply(port, name, one)
-        port.equal(found, due, error + found_error, f"{name} with one action")
+        port.equal(found, due, error + found_error, f"{name} with one action", due_by="value_target")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -314,3 +315,43 @@ def test_every_operator_has_bad_inputs_and_the_reference_refuses_them(name: str)
 
     search()
     assert len(seen) >= 2
+
+
+# ------------------------------------------------------------------------------------------- ports that decline, are late
+def test_declined_examples_do_not_count_and_the_others_do() -> None:
+    def zero_lambda_declined(*arguments: Any, lambda_: float, **keywords: Any) -> Any:
+        if lambda_ == 0:
+            raise NotImplementedError("lambda = 0")
+        return reference.gae(*arguments, lambda_=lambda_, **keywords)
+
+    some = run(CLAIMS["gae_is_the_sum_of_discounted_td_errors"], "gae", port_with(gae=zero_lambda_declined), QUICK)
+    assert some.verdict == HOLDS and some.examples > 0
+    none = run(CLAIMS["gae_with_lambda_zero_is_the_td_error"], "gae", port_with(gae=zero_lambda_declined), QUICK)
+    assert none.verdict == ABSENT and "lambda = 0" in none.detail
+
+
+@pytest.mark.parametrize("name", ["port_equals_reference", "gae_with_lambda_zero_is_the_td_error"])
+def test_a_slow_port_is_undecided_and_does_not_break_the_suite(name: str) -> None:
+    def slow(*arguments: Any, **keywords: Any) -> Any:
+        time.sleep(0.15)
+        return reference.gae(*arguments, **keywords)
+
+    result = run(CLAIMS[name], "gae", port_with(gae=slow), replace(QUICK, seconds=0.5))
+    assert result.verdict == UNDECIDED and "out of time" in result.detail
+
+
+def test_the_accused_is_what_was_found_on_either_side_of_an_identity() -> None:
+    late = port_with(discounted_returns=lambda *a, **k: reference.discounted_returns(*a, **k) + 64.0)
+    result = run(CLAIMS["gae_with_lambda_one_is_return_minus_value"], "discounted_returns", late, QUICK)
+    assert "64" in result.found and "64" not in result.due
+
+
+def test_float32_ports_are_asked_in_float32() -> None:
+    def kind(q: Any) -> Any:
+        return np.asarray(np.asarray(q).mean(axis=-1), dtype=np.asarray(q).dtype)
+
+    port = Port(SimpleNamespace(mean_aggregate=kind, DTYPES=("float32",)), "single", "float32")
+    assert run(CLAIMS["dtype_is_kept"], "mean_aggregate", port, QUICK).verdict == HOLDS
+    wide = Port(SimpleNamespace(mean_aggregate=reference.mean_aggregate, DTYPES=("float32",)), "wide", "float32")
+    failure = run(CLAIMS["dtype_is_kept"], "mean_aggregate", wide, QUICK)
+    assert failure.verdict == FAILS and "dtype=np.float32" in failure.paste

@@ -16,12 +16,14 @@ from rich.text import Text
 from properties._arguments import Arguments
 from properties._claim import CLAIMS, OPERATORS
 from properties._mdps import missing_tables
+from properties._ports import KNOWN_DTYPES
 from properties._report_files import write_json, write_junit
 from properties._run import ABSENT, FAILS, HOLDS, UNDECIDED, Result
 from properties._runner import Offer, Task
 
 FULL_FAILURES = 2
 """So many failures of one operator are printed whole, the others by name."""
+SHORT = {"float64": "f64", "float32": "f32", "bfloat16": "bf16"}
 STYLE = {HOLDS: "green", FAILS: "bold red", UNDECIDED: "yellow", ABSENT: "dim"}
 
 
@@ -205,7 +207,8 @@ def _cell(results: list[Result]) -> Text:
 def _worst(results: list[Result]) -> str:
     """The worst error/bound of the comparison with the reference, by dtype."""
     compared = [r for r in results if r.claim == "port_equals_reference" and r.verdict == HOLDS]
-    return "  ".join(f"{r.dtype} {r.worst:.2f}" for r in compared)
+    compared.sort(key=lambda r: KNOWN_DTYPES.index(r.dtype))
+    return "  ".join(f"{SHORT[r.dtype]} {r.worst:.2f}" for r in compared)
 
 
 def _told(failure: Result, arguments: Arguments) -> list[str]:

@@ -111,6 +111,20 @@ def test_every_operator_has_a_record_and_a_theorem(name: str) -> None:
     assert theorems, f"no theorem is about {name}"
 
 
+FOUNDATION = {
+    *(f"B{i}" for i in range(1, 12) if i != 7),
+    *(f"R{i}" for i in range(1, 6)),
+    *(f"I{i}" for i in range(1, 9)),
+    *(f"W{i}" for i in range(1, 10)),
+    *("F1", "F2", "F3"),
+}
+"""The list's claims about these concepts; B7 (Q-learning reaches Q*) is about agents."""
+
+
+def test_every_claim_of_the_list_is_tried() -> None:
+    assert FOUNDATION - {claim.label for claim in CLAIMS.values()} == set()
+
+
 def test_every_claim_accuses_operators_that_exist() -> None:
     for claim in CLAIMS.values():
         assert claim.operators, claim.name

@@ -20,11 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list or arguments.explain:
         return show(arguments)
     reporter = Reporter(arguments)
-    broken = self_check()
-    if broken:
-        reporter.say(f"self-check failed, no verdict can be believed: {broken}")
-        return SUITE_BROKEN
     try:
+        if broken := self_check():
+            reporter.say(f"self-check failed, no verdict can be believed: {broken}")
+            return SUITE_BROKEN
         with Run(
             Setting(arguments.port, arguments.device, arguments.profile, arguments.seed, arguments.patience),
             arguments.jobs,

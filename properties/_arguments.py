@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,14 @@ def parse(argv: list[str]) -> Arguments:
         if path is not None and not path.resolve().parent.is_dir():
             parser.error(f"--{option}: the folder {path.resolve().parent} does not exist")
     require = tuple(OPERATORS) if "all" in given.require else given.require
-    return Arguments(**{**vars(given), "require": require})
+    return Arguments(**{**vars(given), "require": require, "seed": _seed(given.seed, given.profile)})
+
+
+def _seed(asked: int | None, profile: str) -> int:
+    """The one asked for; else 0 where runs should repeat, and a fresh one (the report prints it) where they should explore."""
+    if asked is not None:
+        return asked
+    return 0 if profile in ("dev", "ci") else secrets.randbelow(2**31)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,13 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"a call that takes longer hangs (default: {PATIENCE:g})",
     )
     add("--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="worker processes (default: one a core)")
-    add(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="another stream of examples (default: 0); a replay uses the same",
-    )
+    add("--seed", type=int, metavar="N", help="the stream of examples (default: 0 in dev and ci, else a fresh one, printed)")
     add("--require", type=_names, default=(), metavar="A,B|all", help="operators whose absence is an error")
     add("--json", type=Path, metavar="FILE", help="write every verdict as JSON")
     add("--junit", type=Path, metavar="FILE", help="write every verdict as JUnit XML")

@@ -215,6 +215,12 @@ def test_a_dtype_that_is_not_offered_is_refused() -> None:
         plan(OFFER, is_reference=False, dtypes=("bfloat16",))
 
 
+def test_seeds_repeat_in_ci_and_explore_before_a_release() -> None:
+    assert parse([]).seed == parse(["--profile", "dev"]).seed == 0
+    assert parse(["--profile", "release"]).seed != parse(["--profile", "release"]).seed
+    assert parse(["--profile", "release", "--seed", "3"]).seed == 3
+
+
 def reporter(*results: Result, planned: int | None = None, argv: tuple[str, ...] = ()) -> tuple[Reporter, str]:
     text = io.StringIO()
     made = Reporter(parse(list(argv)), Console(file=text, width=120))

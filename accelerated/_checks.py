@@ -34,12 +34,20 @@ def values_are_checked() -> bool:
 
 
 def each(name: str, values: Tensor, good: Tensor, rule: str) -> None:
-    """Raise at the first entry where `good` is false; `values` and `good` have one shape."""
+    """Raise at the first entry where `good` is false; `good` has the shape of `values`, of their stored entries where sparse."""
     if bool(good.all()):
         return
     index = (~good).nonzero()[0].tolist()
-    found = values[tuple(index)].item()
+    found = stored(values)[tuple(index)].item()
+    if values.layout == torch.sparse_csr:
+        row = torch.searchsorted(values.crow_indices(), index[0], right=True).item() - 1
+        index = [row, values.col_indices()[index[0]].item()]
     raise ValueError(f"{name} {rule}; got {found} at {place(name, index)}")
+
+
+def stored(values: Tensor) -> Tensor:
+    """The entries of a CSR matrix that are there; a dense tensor as it is."""
+    return values.values() if values.layout == torch.sparse_csr else values
 
 
 def place(name: str, index: list[int]) -> str:
@@ -48,8 +56,8 @@ def place(name: str, index: list[int]) -> str:
 
 def not_negative(name: str, weights: Tensor) -> None:
     if values_are_checked():
-        each(name, weights, weights >= 0, "must not be negative")
-        each(name, weights, weights.isfinite(), "must be finite")
+        each(name, weights, stored(weights) >= 0, "must not be negative")
+        each(name, weights, stored(weights).isfinite(), "must be finite")
 
 
 def weights(name: str, weights: Tensor) -> None:
@@ -82,8 +90,7 @@ def reals(**data: Tensor) -> None:
     one_device(**data)
     if values_are_checked():
         for name, tensor in data.items():
-            values = tensor.values() if tensor.layout == torch.sparse_csr else tensor
-            each(name, values, ~values.isnan(), "must not be NaN")
+            each(name, tensor, ~stored(tensor).isnan(), "must not be NaN")
 
 
 def _floating(name: str, tensor: Tensor) -> None:

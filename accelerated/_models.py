@@ -122,8 +122,7 @@ def _narrow_indices(transition: Tensor) -> Tensor:
 def _check_rows_of_csr(wide: Tensor, dtype: torch.dtype) -> None:
     if not _checks.values_are_checked():
         return
-    entries = wide.values()
-    _checks.not_negative("transition.values()", entries)
-    sums = wide @ entries.new_ones(wide.shape[1])
+    _checks.not_negative("transition", wide)
+    sums = wide @ wide.values().new_ones(wide.shape[1])
     slack = (wide.shape[1] + 1) * torch.finfo(dtype).eps / 2
     _checks.each("transition", sums, (sums - 1).abs() <= slack, "must sum to 1 along the last axis")

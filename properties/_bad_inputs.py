@@ -49,6 +49,9 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
     arrays = [(i, p.name) for i, p in enumerate(parameters[: len(valid.arguments)]) if isinstance(valid.arguments[i], np.ndarray)]
     for place, name in arrays:
         yield from _bad_array(valid, place, name, first=place == arrays[0][0], alone=len(arrays) == 1)
+    for place, matrix in enumerate(valid.arguments):
+        if hasattr(matrix, "indptr"):
+            yield from _bad_csr(valid, place, parameters[place].name)
     for name in valid.keywords:
         for value in _bad_scalars(operator, name):
             yield Bad(f"{name} out of range", valid._replace(keywords=valid.keywords | {name: value}), name, str(value))
@@ -60,6 +63,22 @@ def _bad_scalars(operator: str, name: str) -> tuple[Any, ...]:
     if name == "discount" and operator in BELOW_ONE:
         return (1.0, *SCALARS[name])
     return SCALARS.get(name, ())
+
+
+def _bad_csr(valid: Call, place: int, name: str) -> Iterator[Bad]:
+    matrix = valid.arguments[place]
+    row, column = int(np.flatnonzero(np.diff(matrix.indptr))[0]), int(matrix.indices[0])
+    entry = f"{name}[{row}, {column}]"
+    for rule, first, value in (
+        ("with NaN", np.nan, entry),
+        ("with a negative entry", -1.0, entry),
+        ("of too little mass", 0.0, f"{name}[{row}"),
+    ):
+        data = matrix.data.copy()
+        data[0] = first
+        spoilt = type(matrix)((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+        arguments = valid.arguments[:place] + (spoilt,) + valid.arguments[place + 1 :]
+        yield Bad(f"{name} {rule}", valid._replace(arguments=arguments), name, value)
 
 
 def _bad_array(valid: Call, place: int, name: str, *, first: bool, alone: bool) -> Iterator[Bad]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from properties._claim import CLAIMS, Claim
+from properties._claim import CLAIMS, OPERATORS, Claim
 from properties._ports import PortError
 from properties._run import FAILS, UNDECIDED, Result
 from properties._worker import CLOCK_BYTES, SharedClock
@@ -235,12 +235,12 @@ def plan(
     claims: Sequence[str] = (),
     dtypes: Sequence[str] = (),
 ) -> list[Task]:
-    """Every claim for every operator that the port offers; the reference is not compared with itself."""
+    """Every claim for every operator that the port offers, one operator after the other; the reference is not compared with itself."""
     types = [dtype for dtype in offer.dtypes if not dtypes or dtype in dtypes]
     if not types:
         raise PortError(f"the port offers {', '.join(offer.dtypes)}; none of {', '.join(dtypes)}")
     chosen = [claim for name, claim in CLAIMS.items() if not claims or name in claims or claim.concept in claims]
-    return [
+    tasks = [
         Task(claim.name, name, dtype)
         for claim in chosen
         if not (is_reference and claim.name == "port_equals_reference")
@@ -248,6 +248,8 @@ def plan(
         if name in offer.operators and (not operators or name in operators)
         for dtype in _dtypes_of(claim, types)
     ]
+    order = {name: place for place, name in enumerate(OPERATORS)}
+    return sorted(tasks, key=lambda task: order[task.operator])
 
 
 def _dtypes_of(claim: Claim, types: Sequence[str]) -> Sequence[str]:

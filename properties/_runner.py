@@ -235,7 +235,7 @@ def plan(
     claims: Sequence[str] = (),
     dtypes: Sequence[str] = (),
 ) -> list[Task]:
-    """Every claim for every operator that the port offers, one operator after the other; the reference is not compared with itself."""
+    """Every claim for every operator on offer, one operator after the other; the reference is not compared with itself."""
     types = [dtype for dtype in offer.dtypes if not dtypes or dtype in dtypes]
     if not types:
         raise PortError(f"the port offers {', '.join(offer.dtypes)}; none of {', '.join(dtypes)}")

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 from hypothesis import strategies as st
 
 from properties._bounds import Floats
@@ -149,8 +148,3 @@ class Refuted(AssertionError):
     def __init__(self, text: str, *, found: Any = None, due: Any = None, bound: Any = None) -> None:
         super().__init__(text)
         self.text, self.found, self.due, self.bound = text, found, due, bound
-
-
-def as_arrays(call: Call) -> Call:
-    """The call with lists made arrays, so that its inputs can be compared before and after."""
-    return Call(tuple(np.asarray(a) if isinstance(a, list) else a for a in call.arguments), dict(call.keywords))

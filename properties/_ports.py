@@ -34,7 +34,6 @@ class Port:
 
     def __init__(self, module: Any, name: str, dtype: str = "float64", device: str = "cpu") -> None:
         self.name, self.dtype, self.device = name, dtype, device
-        self.is_reference = name == "reference"
         self._module = module
         make = getattr(module, "on", None)
         if device != "cpu" and not callable(make):

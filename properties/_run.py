@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import unittest
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,6 @@ class Result:
     calls: int = 0
     worst: float = 0.0
     seconds: float = 0.0
-    tables: tuple[str, ...] = field(default=())
 
 
 class _OutOfTime(unittest.SkipTest):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
-from properties._claim import OPERATORS, Call, Declined, Refuted
+from properties._claim import OPERATORS, Absent, Call, Declined, Refuted
 from properties._paste import as_python
 from properties._ports import REFERENCE, Port
 
@@ -111,6 +111,26 @@ class Trial:
             raise
         except BaseException as error:
             raise Refuted(f"{name} raised {type(error).__name__} on valid input: {error}") from error
+        finally:
+            self._clock.value = 0.0
+
+    def outcome(self, call: Call) -> Any:
+        """What the subject answers to a call that may be bad, or the exception that it raises; timed like any other call."""
+        if self.port.conventions.get("bad_input") == "unchecked":
+            raise Absent(f"{self.port.name} declares bad input unchecked")
+        operator = self.port.operator(self.subject)
+        self.noted(call)
+        if self._journal:
+            self._journal.write_text(as_python(self.subject, call))
+        arguments, keywords = travelling(tuple(call), self.port.native)
+        self.asked += 1
+        self._clock.value = time.monotonic()
+        try:
+            return operator(*arguments, **keywords)
+        except NotImplementedError as declined:
+            raise Absent(str(declined)) from declined
+        except (Exception, SystemExit) as error:
+            return error
         finally:
             self._clock.value = 0.0
 

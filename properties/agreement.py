@@ -11,7 +11,7 @@ from hypothesis import target
 
 from properties._bad_inputs import Bad, bad_calls
 from properties._bounds import rounded
-from properties._claim import OPERATORS, Absent, Call, Refuted, claim
+from properties._claim import OPERATORS, Call, Refuted, claim
 from properties._trial import Trial, travelling, widened
 
 CONTRACT = "the operator contract"
@@ -19,16 +19,12 @@ EVERY = tuple(OPERATORS)
 BATCHED = tuple(name for name, record in OPERATORS.items() if record.batched)
 
 
-def _seeded_call(port_subject: str) -> st.SearchStrategy[Call]:
-    return OPERATORS[port_subject].inputs
-
-
 GIVEN = {"data": st.data()}
 
 
 def _draw(port: Trial, data: Any) -> Call:
     """A valid call of the subject, rounded to the port's dtype."""
-    call: Call = data.draw(_seeded_call(port.subject))
+    call: Call = data.draw(OPERATORS[port.subject].inputs)
     return Call(*rounded(tuple(call), port.dtype))
 
 
@@ -150,7 +146,7 @@ def _names(operator: str, call: Call) -> list[str]:
 def bad_input_is_rejected(port: Trial, data: Any) -> None:
     """A wrong shape, dtype or range, NaN, or probabilities that do not sum to 1 raise ValueError instead of giving numbers."""
     for bad in _spoilt(port, data):
-        answer = _rejection(port, bad)
+        answer = port.outcome(bad.call)
         port.holds(isinstance(answer, ValueError), f"{bad.rule}: must raise ValueError; {_what_happened(answer)}")
 
 
@@ -158,7 +154,7 @@ def bad_input_is_rejected(port: Trial, data: Any) -> None:
 def rejections_name_rule_value_and_place(port: Trial, data: Any) -> None:
     """The message of a rejection names the argument, shows the value found (for an element, its index), and says the rule."""
     for bad in _spoilt(port, data):
-        answer = _rejection(port, bad)
+        answer = port.outcome(bad.call)
         if not isinstance(answer, ValueError):
             continue
         text = str(answer)
@@ -171,21 +167,7 @@ def rejections_name_rule_value_and_place(port: Trial, data: Any) -> None:
 
 
 def _spoilt(port: Trial, data: Any) -> list[Bad]:
-    if port.port.conventions.get("bad_input") == "unchecked":
-        raise Absent(f"{port.port.name} declares bad input unchecked")
     return list(bad_calls(port.subject, _draw(port, data)))
-
-
-def _rejection(port: Trial, bad: Bad) -> Any:
-    """What the port raised, or what it answered."""
-    operator = port.port.operator(port.subject)
-    port.noted(bad.call)
-    try:
-        return operator(*travelling(bad.call.arguments, port.port.native), **bad.call.keywords)
-    except NotImplementedError as declined:
-        raise Absent(str(declined)) from declined
-    except (Exception, SystemExit) as error:
-        return error
 
 
 def _what_happened(answer: Any) -> str:

@@ -160,6 +160,13 @@ def test_a_misbehaving_operator_costs_its_verdicts_and_not_the_run(tmp_path: Pat
         assert "port.gae(" in done.stdout, "the fatal call is shown"
 
 
+def test_a_port_that_hangs_on_bad_input_is_found_out(tmp_path: Path) -> None:
+    body = "if np.iscomplexobj(reward):\n        time.sleep(600)\n    return reference.gae(reward, *a, **k)"
+    text = f"import time\nimport numpy as np\nimport reference\ndef gae(reward, *a, **k):\n    {body}\n"
+    done = verify("--port", port(tmp_path, text), "--profile", "dev", "--claims", "bad_input_is_rejected", "--patience", "1")
+    assert done.returncode == 1 and "hangs: a call did not return within 1 s" in done.stdout, done.stdout
+
+
 def test_a_port_that_dies_while_it_is_imported_gives_one_line(tmp_path: Path) -> None:
     done = verify("--port", port(tmp_path, "import os\nos._exit(3)"))
     assert done.returncode == 2

@@ -54,7 +54,8 @@ def _explains(candidate: Bug, calls: Sequence[tuple[Call, Any]]) -> bool:
             with np.errstate(all="ignore"):
                 wrong = np.asarray(candidate.behaves(*call.arguments, **call.keywords), dtype=np.float64)
                 right = np.asarray(_first(getattr(reference, candidate.operator)(*call.arguments, **call.keywords)))
-                slack = 4 * np.asarray(OPERATORS[candidate.operator].bound(UNIT["float64"], *call.arguments, **call.keywords))
+                bound = OPERATORS[candidate.operator].bound(UNIT["float64"], *call.arguments, **call.keywords)
+                slack = 4 * np.asarray(_first(bound))
         except (ValueError, IndexError, TypeError):
             return False
         if not _close(wrong, answer, slack):

@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from properties._bounds import Floats
-
 Given = Mapping[str, st.SearchStrategy[Any]]
 GivenOnMDPs = Callable[[st.SearchStrategy[Any]], Given]
 
@@ -28,6 +26,16 @@ class Call(NamedTuple):
     keywords: dict[str, Any]
 
 
+class Seeded(NamedTuple):
+    """A drawn generator: it travels as a fresh `numpy.random.default_rng(seed)` at each call."""
+
+    seed: int
+
+
+WIDTHS = ("float64", "float32", "bfloat16")
+"""The types in which an operator can be tried, widest first."""
+
+
 @dataclass(frozen=True)
 class Operator:
     """What agreement needs to know: how valid inputs are drawn, the derived error bound, and which axes are batch."""
@@ -35,13 +43,22 @@ class Operator:
     name: str
     concept: str
     inputs: st.SearchStrategy[Call]
-    bound: Callable[..., Floats]
+    bound: Callable[..., Any]
     core: int
+    shared: tuple[str, ...] = ()
+    widths: tuple[str, ...] = WIDTHS
+    random: bool = False
+    stateful: bool = False
+
+    @property
+    def compared(self) -> bool:
+        """Whether a call has one right answer: a random operator has a distribution of them, an object has a history."""
+        return not (self.random or self.stateful)
 
     @property
     def batched(self) -> bool:
         """Whether leading axes are batch (tables of an MDP have none)."""
-        return self.core >= 0
+        return self.compared and self.core >= 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,7 @@ class Claim:
     share: float
     oracle: str
     every_dtype: bool
+    machine: Callable[..., Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -66,7 +84,11 @@ class Claim:
         return "agreement" if self.concept == "agreement" else "theorem"
 
 
-CONCEPTS = ("bellman", "targets", "returns", "expectiles", "aggregates", "advantage_weights", "finite_mdps")
+CONCEPTS = (
+    "bellman", "targets", "returns", "expectiles", "aggregates", "advantage_weights", "exploration", "overestimation", "dueling",
+    "target_networks", "priorities", "categorical", "gaussians", "policy_gradient", "control_variates", "trust_region",
+    "action_search", "finite_mdps",
+)  # fmt: skip
 """The files of this room, in the order of the contract; a long concept goes on in `_<concept>_<part>.py`."""
 
 OPERATORS: dict[str, Operator] = {}
@@ -76,19 +98,33 @@ CLAIMS: dict[str, Claim] = {}
 TABULAR = -1
 
 
-def operator(name: str, *, inputs: st.SearchStrategy[Call], core: int = 1) -> Callable[[Callable[..., Floats]], Any]:
+def operator(
+    name: str,
+    *,
+    inputs: st.SearchStrategy[Call],
+    core: int = 1,
+    shared: Sequence[str] = (),
+    widths: Sequence[str] = WIDTHS,
+    random: bool = False,
+    stateful: bool = False,
+) -> Callable[[Callable[..., Any]], Any]:
     """Register an operator; the decorated function is its error bound: (unit, *arguments, **keywords) -> array like the result.
 
-    `core` is how many axes of the first argument belong to the operator itself (0 for an element-wise one); the axes before
-    those are batch. TABULAR: no batch axes.
-    The bound is on the absolute error of the first result, computed with unit roundoff `unit`; underflow and the final
-    rounding to a narrower type are added by `_bounds.stored`.
+    core      how many axes of the first argument belong to the operator itself (0 for an element-wise one); the axes before
+              those are batch. TABULAR: no batch axes.
+    shared    the parameters that have no batch axes, a layer's weights say; `core` is about the first of the others.
+    widths    the types in which it is tried; one that takes functions of the caller's computes in no half type.
+    random    its answer is drawn: the claims about it are about every draw, or about the distribution.
+    stateful  its answer is an object with methods.
+    The bound is on the absolute error of the first result, or a tuple of bounds on each, computed with unit roundoff `unit`;
+    underflow and the final rounding to a narrower type are added by `_bounds.stored`.
     """
 
-    def register(bound: Callable[..., Floats]) -> Callable[..., Floats]:
+    def register(bound: Callable[..., Any]) -> Callable[..., Any]:
         if name in OPERATORS:
             raise ValueError(f"operator names must be unique; got {name} twice")
-        OPERATORS[name] = Operator(name, concept_of(bound.__module__), inputs, bound, core)
+        concept = concept_of(bound.__module__)
+        OPERATORS[name] = Operator(name, concept, inputs, bound, core, tuple(shared), tuple(widths), random, stateful)
         return bound
 
     return register
@@ -103,6 +139,7 @@ def claim(
     share: float = 1.0,
     oracle: str = "",
     every_dtype: bool = False,
+    machine: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a claim about `operators`; `label` is its number in the list of claims, e.g. "R1".
 
@@ -111,6 +148,8 @@ def claim(
     share        the fraction of the profile's examples that this claim gets (an expensive body takes less).
     oracle       a key of `_oracles.ORACLES`, where the claim rests on one.
     every_dtype  run in every type of the port, not only in its widest.
+    machine      a function of the Trial that makes one of Hypothesis' rule-based state machines: its runs are the examples, and
+                 the body is not called.
     """
 
     def register(body: Callable[..., None]) -> Callable[..., None]:
@@ -121,7 +160,7 @@ def claim(
         concept = concept_of(body.__module__)
         CLAIMS[body.__name__] = Claim(
             body.__name__, label, concept, inspect.getdoc(body) or "", source,
-            tuple(operators), body, given or {}, share, oracle, every_dtype,
+            tuple(operators), body, given or {}, share, oracle, every_dtype, machine,
         )  # fmt: skip
         return body
 
@@ -136,6 +175,10 @@ def concept_of(module: str) -> str:
 
 class Absent(unittest.SkipTest):
     """The port does not offer the operator (or the ability) that a claim is about."""
+
+
+class Undecided(unittest.SkipTest):
+    """A claim ran out of what it may spend before it could tell."""
 
 
 class Declined(Exception):

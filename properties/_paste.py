@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from properties._claim import Call
+from properties._claim import Call, Seeded
 
 LONGEST = 400
 """Arrays of more entries are abbreviated; the replay command brings them back."""
 
 
 def as_python(name: str, call: Call, module: str = "port") -> str:
-    """`name(...)` with every argument written out, so that it can be pasted after `import numpy as np`."""
+    """`name(...)` with every argument written out, so that it can be pasted after `import numpy as np`; a dotted name stays."""
+    target = name if "." in name else f"{module}.{name}"
     parts = [_literal(value) for value in call.arguments]
     parts += [f"{key}={_literal(value)}" for key, value in call.keywords.items()]
-    one_line = f"{module}.{name}({', '.join(parts)})"
-    return one_line if len(one_line) <= 110 else f"{module}.{name}(\n    " + ",\n    ".join(parts) + ",\n)"
+    one_line = f"{target}({', '.join(parts)})"
+    return one_line if len(one_line) <= 110 else f"{target}(\n    " + ",\n    ".join(parts) + ",\n)"
 
 
 def _literal(value: Any) -> str:
@@ -26,6 +27,11 @@ def _literal(value: Any) -> str:
         return f"scipy.sparse.csr_array(({parts}), shape={value.shape})"
     if isinstance(value, (np.ndarray, np.generic)):
         return _array(np.asarray(value))
+    if isinstance(value, Seeded):
+        return f"np.random.default_rng({value.seed})"
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        fields = ", ".join(f"{name}={_literal(item)}" for name, item in zip(value._fields, value, strict=True))
+        return f"{type(value).__module__}.{type(value).__name__}({fields})"
     if isinstance(value, float) and not np.isfinite(value):
         return f"float('{value}')"
     return repr(value)

@@ -28,7 +28,8 @@ class Port:
     A port is a module (or any object) with functions named as in the contract. Optional attributes:
     DTYPES      the types it offers, of "float64", "float32", "bfloat16"; without it, float64 only is tried.
     on(*, dtype, device)   returns the operators for that dtype and device; bfloat16 arrays travel as float32 arrays.
-    gradient(operator, argument, *args, **kwargs)   what its autodiff says; without it those claims are absent.
+    gradient(operator, argument, *args, cotangent=None, **kwargs)   what its autodiff says d(sum of cotangent * result)/d(argument)
+                is, the argument a position or a keyword's name; without it those claims are absent.
     CONVENTIONS a dict of declared conventions; {"bad_input": "unchecked"} declares that bad input is undefined behaviour.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import unittest
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ import numpy as np
 from hypothesis import HealthCheck, Phase, given, reject, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
+from hypothesis.stateful import run_state_machine_as_test
 
 from properties._bounds import rounded
 from properties._bugs import behaves_like
-from properties._claim import Absent, Call, Claim, Declined, Refuted
+from properties._claim import Absent, Call, Claim, Declined, Refuted, Undecided
 from properties._mdps import mdps, tables
 from properties._paste import as_python
 from properties._ports import Port, first_line
+from properties._stateful import history
 from properties._trial import Trial
 
 HOLDS, FAILS, UNDECIDED, ABSENT = "holds", "fails", "undecided", "absent"
@@ -63,9 +66,10 @@ class Result:
     calls: int = 0
     worst: float = 0.0
     seconds: float = 0.0
+    ledger: tuple[dict[str, Any], ...] = ()
 
 
-class _OutOfTime(unittest.SkipTest):
+class _OutOfTime(Undecided):
     """The claim's seconds are spent: SkipTest is what Hypothesis lets through at once."""
 
 
@@ -85,14 +89,14 @@ def run(
 ) -> Result:
     """Try one claim for one operator of one port (already in its dtype); never raises for what the port does."""
     began = time.monotonic()
-    trial = Trial(port, operator, clock=clock, journal=journal)
+    trial = Trial(port, operator, clock=clock, journal=journal, salt=salt)
     search = _Search(claim, trial, effort, salt, began + effort.seconds)
     done = Result(claim.name, operator, port.dtype, HOLDS)
     try:
         search.everything()
     except Absent as absent:
         done = replace(done, verdict=ABSENT, detail=str(absent))
-    except _OutOfTime as late:
+    except Undecided as late:
         done = replace(done, verdict=UNDECIDED, detail=str(late))
     except (Refuted, Flaky, Unsatisfiable):
         verdict, detail = search.without_counterexample()
@@ -101,8 +105,8 @@ def run(
         done = _refuted(done, search.refuted, search.calls)
         evidence = search.answers + search.first_answers
         done = replace(done, behaves_like=behaves_like(operator, evidence) if search.answers else ())
-    seconds = time.monotonic() - began
-    return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds)
+    seconds, ledger = time.monotonic() - began, tuple(trial.evidence)
+    return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds, ledger=ledger)
 
 
 class _Search:
@@ -123,37 +127,64 @@ class _Search:
         """On what the claim draws; for a claim about MDPs also on each named table."""
         self.trial.port.operator(self.trial.subject)
         examples = max(1, round(self.effort.examples * self.claim.share))
-        if not callable(self.claim.given):
+        if self.claim.machine is not None:
+            self.over_machine(self.claim.machine, examples)
+        elif not callable(self.claim.given):
             self.over(dict(self.claim.given), examples)
-            return
-        self.over(dict(self.claim.given(mdps())), examples)
-        for table in tables() if self.effort.table_examples else ():
-            self.over(dict(self.claim.given(st.just(table))), self.effort.table_examples)
+        else:
+            self.over(dict(self.claim.given(mdps())), examples)
+            for table in tables() if self.effort.table_examples else ():
+                self.over(dict(self.claim.given(st.just(table))), self.effort.table_examples)
 
     def over(self, drawn: dict[str, Any], examples: int) -> None:
         """Build `settings(given(...))` afresh (decorating twice raises) and run it from a seed of its own."""
         if not drawn:
             self.once()
             return
-        wanted = {Phase.generate: True, Phase.target: self.effort.climb, Phase.shrink: self.effort.shrink}
-        phases = [phase for phase, used in wanted.items() if used]
-        limits = settings(
-            max_examples=examples, database=None, deadline=None, derandomize=False, phases=phases,
-            report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        limits = self.limits(examples)
 
         def body(**arguments: Any) -> None:
             self.once(**arguments)
 
         seed(_stream(self.claim, self.trial, self.salt))(limits(given(**drawn)(body)))()
 
-    def once(self, **arguments: Any) -> None:
-        """One example: rounded to the port's dtype, tried, and remembered if it refutes."""
+    def limits(self, examples: int) -> settings:
+        """Hypothesis' settings, made afresh."""
+        wanted = {Phase.generate: True, Phase.target: self.effort.climb, Phase.shrink: self.effort.shrink}
+        return settings(
+            max_examples=examples, database=None, deadline=None, derandomize=False,
+            phases=[phase for phase, used in wanted.items() if used],
+            report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+
+    def over_machine(self, machine: Callable[[Trial], Any], examples: int) -> None:
+        """Runs of a rule-based state machine, each on a fresh object of the port."""
+
+        def fresh() -> Any:
+            self.start_example()
+            return machine(self.trial)
+
+        seeded = seed(_stream(self.claim, self.trial, self.salt))(fresh)
+        try:
+            with np.errstate(all="ignore"):
+                run_state_machine_as_test(seeded, settings=self.limits(examples))  # type: ignore[arg-type]  # a function will do
+        except Declined as declined:
+            raise Absent(str(declined)) from declined
+        finally:
+            if self.trial.refuted is not None:
+                self.remember(self.trial.refuted)
+
+    def start_example(self) -> None:
+        """Count one, unless time is up."""
         if time.monotonic() > self.deadline:
             self.late = f"{self.trial.examples} examples in {self.effort.seconds:g} s, then out of time"
             raise _OutOfTime(self.late)
         self.trial.examples += 1
         self.trial.clear()
+
+    def once(self, **arguments: Any) -> None:
+        """One example: rounded to the port's dtype, tried, and remembered if it refutes."""
+        self.start_example()
         asked = self.trial.asked
         try:
             with np.errstate(all="ignore"):
@@ -209,7 +240,7 @@ def _refuted(done: Result, refuted: Refuted, calls: list[tuple[str, Call]]) -> R
         found=_shown(refuted.found),
         due=_shown(refuted.due),
         bound=_shown(refuted.bound),
-        paste="\n".join(as_python(*call) for call in calls[-3:]),
+        paste="\n".join(as_python(*call) for call in history(calls)),
     )
 
 

@@ -246,7 +246,7 @@ def plan(
         if not (is_reference and claim.name == "port_equals_reference")
         for name in claim.operators
         if name in offer.operators and (not operators or name in operators)
-        for dtype in _dtypes_of(claim, types)
+        for dtype in _dtypes_of(claim, [dtype for dtype in types if dtype in OPERATORS[name].widths])
     ]
     order = {name: place for place, name in enumerate(OPERATORS)}
     return sorted(tasks, key=lambda task: order[task.operator])

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
-from properties._claim import OPERATORS, Absent, Call, Declined, Refuted
+from properties._claim import OPERATORS, Absent, Call, Declined, Refuted, Seeded
 from properties._paste import as_python
 from properties._ports import REFERENCE, Port
+from properties._stateful import Held
 
 
 class Clock:
@@ -30,12 +31,14 @@ class Trial:
     *and* its derived error bound. Results come back as float64 arrays. `equal`, `at_most` and `holds` are the only ways to refute.
     """
 
-    def __init__(self, port: Port, subject: str, *, clock: Any = None, journal: Path | None = None) -> None:
-        self.port, self.subject = port, subject
+    def __init__(self, port: Port, subject: str, *, clock: Any = None, journal: Path | None = None, salt: int = 0) -> None:
+        self.port, self.subject, self.salt = port, subject, salt
         self.dtype = port.dtype
         self.unit = UNIT[COMPUTED_IN[port.dtype]]
         self.calls: list[tuple[str, Call]] = []
         self.answers: list[tuple[Call, Any]] = []
+        self.evidence: list[dict[str, Any]] = []
+        self.refuted: Refuted | None = None
         self.worst, self.last_ratio, self.examples, self.asked = 0.0, 0.0, 0, 0
         self._clock = clock or Clock()
         self._journal = journal
@@ -47,18 +50,20 @@ class Trial:
         return lambda *arguments, **keywords: self._call(name, Call(arguments, keywords))
 
     def __call__(self, name: str, *arguments: Any, **keywords: Any) -> tuple[Any, Floats]:
-        """The (first) result of an operator and the bound on its error."""
+        """The (first) result of an operator and the bound on its error; all results and theirs, where each has a bound."""
         result = self._call(name, Call(arguments, keywords))
-        first = result[0] if isinstance(result, tuple) else result
-        return first, self.error(name, first, *arguments, **keywords)
+        bound = self.error(name, result, *arguments, **keywords)
+        return (result if isinstance(bound, tuple) else first(result)), bound
 
-    def error(self, name: str, value: ArrayLike, *arguments: Any, **keywords: Any) -> Floats:
+    def error(self, name: str, value: Any, *arguments: Any, **keywords: Any) -> Any:
         """The derived bound on the error of a result `value` of this call, in the subject's dtype or the reference's float64."""
         dtype = self.dtype if name == self.subject else "float64"
         bound = OPERATORS[name].bound(UNIT[COMPUTED_IN[dtype]], *rounded(arguments, dtype), **rounded(keywords, dtype))
-        return stored(bound, value, dtype)
+        return _stored(bound, value, dtype)
 
     def _call(self, name: str, call: Call) -> Any:
+        if OPERATORS[name].stateful and name == self.subject:
+            return Held(self, name, call)
         if name != self.subject:
             return self._known(name, call)
         return self.result(Call(*rounded(tuple(call), self.dtype)))
@@ -89,28 +94,32 @@ class Trial:
 
     def _known(self, name: str, call: Call) -> Any:
         """The reference's answer; what the port's type holds exactly travels in that type, so that its rounding is allowed for."""
-        arguments, keywords = narrowed(tuple(call), self.port.native)
+        arguments, keywords = seeded(narrowed(tuple(call), self.port.native))
         return widened(REFERENCE.operator(name)(*arguments, **keywords))
 
-    def reference_error(self, due: ArrayLike, call: Call) -> Floats:
+    def reference_error(self, due: Any, call: Call) -> Any:
         """The derived bound on the reference's own error, in float64."""
-        return stored(OPERATORS[self.subject].bound(UNIT["float64"], *call.arguments, **call.keywords), due, "float64")
+        return _stored(OPERATORS[self.subject].bound(UNIT["float64"], *call.arguments, **call.keywords), due, "float64")
 
     def ask(self, name: str, call: Call) -> Any:
         """The port's bare answer; whatever it raises refutes, save for declining."""
         operator = self.port.operator(name)
         if self._journal:
             self._journal.write_text(as_python(name, call))
+        return self.timed(name, lambda: operator(*call.arguments, **call.keywords))
+
+    def timed(self, name: str, call: Callable[[], Any]) -> Any:
+        """What a call of the port's code answers; whatever it raises refutes, save for declining and a claim's own refutation."""
         self.asked += 1
         self._clock.value = time.monotonic()
         try:
-            return operator(*call.arguments, **call.keywords)
+            return call()
         except NotImplementedError as error:
             raise Declined(f"{self.port.name} declines {name}: {error}") from error
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Refuted):
             raise
         except BaseException as error:
-            raise Refuted(f"{name} raised {type(error).__name__} on valid input: {error}") from error
+            raise self.refutation(f"{name} raised {type(error).__name__} on valid input: {error}") from error
         finally:
             self._clock.value = 0.0
 
@@ -134,9 +143,13 @@ class Trial:
         finally:
             self._clock.value = 0.0
 
-    def derivative(self, argument: int, *arguments: Any, **keywords: Any) -> Floats:
-        """What the port's automatic differentiation says d(sum of the subject's result)/d(argument) is; Absent without one."""
-        call = Call(*rounded((arguments, keywords), self.dtype))
+    def derivative(self, argument: int | str, *arguments: Any, cotangent: Any = None, **keywords: Any) -> Floats:
+        """What the port's automatic differentiation says d(sum of the subject's result)/d(argument) is; Absent without one.
+
+        `argument` is a position or a keyword's name; `cotangent` weighs the result's entries before they are summed.
+        """
+        weight = {} if cotangent is None else {"cotangent": cotangent}
+        call = Call(*rounded((arguments, keywords | weight), self.dtype))
         self.calls.append(("gradient", Call((self.subject, argument, *call.arguments), call.keywords)))
         moving = Call(*travelling(tuple(call), self.port.native))
         return np.asarray(widened(self.ask("gradient", Call((self.subject, argument, *moving.arguments), moving.keywords))))
@@ -151,7 +164,7 @@ class Trial:
         sides = (np.asarray(found), np.asarray(due))
         found, due = sides[::-1] if due_by == self.subject else sides
         if found.shape != due.shape:
-            raise Refuted(f"{what or 'the result'} has shape {found.shape}, due is {due.shape}", found=found, due=due)
+            raise self.refutation(f"{what or 'the result'} has shape {found.shape}, due is {due.shape}", found=found, due=due)
         error = _distance(found, due)
         self._compare(error, bound, found, due, what)
 
@@ -164,13 +177,18 @@ class Trial:
     def holds(self, condition: bool | np.bool_, what: str, *, found: Any = None, due: Any = None) -> None:
         """Refute unless the condition is true."""
         if not condition:
-            raise Refuted(what, found=found, due=due)
+            raise self.refutation(what, found=found, due=due)
+
+    def refutation(self, text: str, **sides: Any) -> Refuted:
+        """A refutation, remembered as the latest."""
+        self.refuted = Refuted(text, **sides)
+        return self.refuted
 
     def _compare(self, error: Floats, bound: ArrayLike, found: Any, due: Any, what: str) -> None:
         bound = np.asarray(bound, dtype=np.float64)
         wrong = ~(error <= bound)
         if np.any(wrong):
-            raise Refuted(what, found=found, due=due, bound=np.broadcast_to(bound, wrong.shape) if wrong.shape else bound)
+            raise self.refutation(what, found=found, due=due, bound=np.broadcast_to(bound, wrong.shape) if wrong.shape else bound)
         vacuous = ~np.isfinite(bound) | (bound == 0)
         ratio = np.where(vacuous, 0.0, error / np.where(vacuous, 1.0, bound))
         self.last_ratio = float(np.max(ratio, initial=0.0))
@@ -205,14 +223,24 @@ def widened(result: Any) -> Any:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
+def first(result: Any) -> Any:
+    """The principal result of an operator that may have several."""
+    return result[0] if isinstance(result, tuple) else result
+
+
+def _stored(bound: Any, value: Any, dtype: str) -> Any:
+    """Each bound with what storing its result adds."""
+    if isinstance(bound, tuple):
+        return tuple(stored(b, v, dtype) for b, v in zip(bound, value, strict=True))
+    return stored(bound, first(value), dtype)
+
+
 def narrowed(value: Any, native: type[np.floating[Any]]) -> Any:
     """Float arrays that `native` holds exactly, in that type (a table's rows sum to 1 within its rounding); others as they are."""
     if native is np.float64:
         return value
-    if isinstance(value, (tuple, list)):
-        return type(value)(narrowed(item, native) for item in value)
-    if isinstance(value, dict):
-        return {key: narrowed(item, native) for key, item in value.items()}
+    if isinstance(value, (tuple, list, dict)):
+        return _each(lambda item: narrowed(item, native), value)
     data = value.data if hasattr(value, "indptr") else value
     if not isinstance(data, np.ndarray) or data.dtype.kind != "f":
         return value
@@ -220,13 +248,39 @@ def narrowed(value: Any, native: type[np.floating[Any]]) -> Any:
 
 
 def travelling(value: Any, native: type[np.floating[Any]]) -> Any:
-    """Float arrays in the type in which they travel to the port; everything else as it is."""
+    """Float arrays in the type in which they travel to the port, drawn generators as fresh ones; everything else as it is."""
     if isinstance(value, np.ndarray) and value.dtype.kind == "f":
         return value.astype(native)
     if hasattr(value, "indptr"):
         return type(value)((value.data.astype(native), value.indices, value.indptr), shape=value.shape)
-    if isinstance(value, tuple):
-        return tuple(travelling(item, native) for item in value)
-    if isinstance(value, dict):
-        return {key: travelling(item, native) for key, item in value.items()}
+    if isinstance(value, Seeded):
+        return Drawn(value.seed)
+    if isinstance(value, (tuple, dict)):
+        return _each(lambda item: travelling(item, native), value)
     return value
+
+
+def seeded(value: Any) -> Any:
+    """Drawn generators as fresh ones; everything else as it is."""
+    if isinstance(value, Seeded):
+        return Drawn(value.seed)
+    return _each(seeded, value) if isinstance(value, (tuple, dict)) else value
+
+
+class Drawn(np.random.Generator):
+    """`numpy.random.default_rng(key)`, which remembers its key so that a report can print it."""
+
+    def __init__(self, key: int) -> None:
+        super().__init__(np.random.PCG64(key))
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"np.random.default_rng({self.key})"
+
+
+def _each(change: Callable[[Any], Any], value: Any) -> Any:
+    """A container of the same type with every item changed; records (NamedTuples, a function's among them) stay records."""
+    if isinstance(value, dict):
+        return {key: change(item) for key, item in value.items()}
+    items = [change(item) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)

@@ -13,8 +13,19 @@ from properties._claim import Call
 
 FLAGS = ("terminated", "truncated")
 INDICES = ("next_action",)
-PROBABILITIES = ("transition", "policy", "prior", "behavior", "next_policy")
-NON_NEGATIVE = ("weight", "weights", *PROBABILITIES)
+PROBABILITIES = (
+    "transition", "policy", "prior", "behavior", "next_policy", "categorical_projection.probability", "categorical_loss.target",
+)  # fmt: skip
+NON_NEGATIVE = (
+    "weights", "weighted_policy_loss.weight", "weighted_policy_loss_gradient.weight", "mean_square_error", "deviations",
+    "probability", "sampling_probabilities.priority", "sample_proportional.priority", *PROBABILITIES,
+)  # fmt: skip
+FINITE = (
+    "weights", "mean_square_error", "means", "deviations", "priority", "atoms", "logits", "gaussian_log_prob.action", "log_std",
+    "pre_tanh", "b", "vector", "natural_step.gradient", "step", "cem_refit.actions", "control_variate_weight.control_variate",
+    *PROBABILITIES,
+)  # fmt: skip
+"""A name alone, or of one operator only."""
 SCALARS: dict[str, tuple[Any, ...]] = {
     "discount": (-0.1, 1.5, float("nan"), "0.9"),
     "lambda_": (-0.1, 1.5, float("nan")),
@@ -27,10 +38,44 @@ SCALARS: dict[str, tuple[Any, ...]] = {
     "aggregate": ("sum", None),
     "max_weight": (0.0, -1.0, float("nan")),
     "noise_clip": (-1.0, float("nan")),
-    "tolerance": (0.0, float("nan")),
+    "tolerance": (-1.0, float("nan")),
     "max_iterations": (0, 2.5),
+    "epsilon": (-0.1, 1.5, float("nan")),
+    "over": ("some", None),
+    "generator": ((),),
+    "inputs": (0, 1.5),
+    "outputs": (0, 1.5),
+    "actions": (1, 2.5),
+    "distribution": ("cauchy", None),
+    "baseline": ("median", None),
+    "polyak_step": (-0.1, 1.5, float("nan")),
+    "exponent": (-1.0, float("nan")),
+    "offset": (-1.0, float("nan")),
+    "size": (0, 1.5),
+    "normalizer": ("sum",),
+    "minimum_probability": (0.0, -0.5, 2.0, float("nan")),
+    "stratified": (None, "yes"),
+    "capacity": (0, -1, 2.5),
+    "clip": (0.0, 1.0, float("nan")),
+    "log_coefficient": (float("nan"), "1"),
+    "target_entropy": (float("nan"), "1"),
+    "rule": ("random", None),
+    "centered": (None, "yes"),
+    "on_policy_fraction": (-0.1, 1.5, float("nan")),
+    "iterations": (0, 1.5),
+    "damping": (-1.0, float("nan")),
+    "max_kl": (0.0, -1.0, float("nan")),
+    "shrink": (0.0, 1.0, float("nan")),
+    "max_backtracks": (-1, 0.5),
+    "elites": (0, 10**6, 1.5),
+    "population": (0, 1.5),
+    "step_size": (0.0, -1.0, float("nan")),
 }
+POSITIVE_TOLERANCE = ("value_iteration", "q_value_iteration")
+FUNCTIONS = ("matvec", "evaluate", "q_fn", "q_and_gradient")
 BELOW_ONE = ("solve_policy", "solve_optimal", "value_iteration", "q_value_iteration")
+SQUASHED = ("tanh_gaussian_log_prob", "tanh_action", "sample_tanh_gaussian")
+"""Their box must be finite and not empty; 1e9 exceeds every bound that is drawn."""
 POSITIVE_TEMPERATURE = ("exponential_weights", "normalized_weights", "improved_policy")
 
 
@@ -48,20 +93,43 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
     parameters = list(inspect.signature(getattr(reference, operator)).parameters.values())
     arrays = [(i, p.name) for i, p in enumerate(parameters[: len(valid.arguments)]) if isinstance(valid.arguments[i], np.ndarray)]
     for place, name in arrays:
-        yield from _bad_array(valid, place, name, first=place == arrays[0][0], alone=len(arrays) == 1)
+        rules = {name, f"{operator}.{name}"}
+        yield from _bad_array(valid, place, name, rules)
+        if len(arrays) > 1 and place != arrays[0][0]:
+            yield _misshapen(valid, place, name)
     for place, matrix in enumerate(valid.arguments):
         if hasattr(matrix, "indptr"):
             yield from _bad_csr(valid, place, parameters[place].name)
+    for place, parameter in enumerate(parameters[: len(valid.arguments)]):
+        if not isinstance(valid.arguments[place], np.ndarray):
+            for value in _bad_scalars(operator, parameter.name):
+                yield Bad(f"{parameter.name} out of range", _replaced(valid, place, value), parameter.name, _shown(value))
     for name in valid.keywords:
         for value in _bad_scalars(operator, name):
-            yield Bad(f"{name} out of range", valid._replace(keywords=valid.keywords | {name: value}), name, str(value))
+            yield Bad(f"{name} out of range", valid._replace(keywords=valid.keywords | {name: value}), name, _shown(value))
+
+
+def _replaced(valid: Call, place: int, value: Any) -> Call:
+    """The call with one positional argument replaced."""
+    return valid._replace(arguments=valid.arguments[:place] + (value,) + valid.arguments[place + 1 :])
+
+
+def _shown(value: Any) -> str:
+    """What a message must show: a number or word as it is, another object by its type."""
+    return str(value) if isinstance(value, (int, float, str)) or value is None else type(value).__name__
 
 
 def _bad_scalars(operator: str, name: str) -> tuple[Any, ...]:
+    if name in ("low", "high") and operator in SQUASHED:
+        return (float("nan"), float("inf"), 1e9) if name == "low" else (float("nan"), float("-inf"))
+    if name in FUNCTIONS:
+        return ((),)  # a tuple: nothing that could be called
     if name == "temperature":
         return (-1.0, float("nan"), *((0.0,) if operator in POSITIVE_TEMPERATURE else ()))
     if name == "discount" and operator in BELOW_ONE:
         return (1.0, *SCALARS[name])
+    if name == "tolerance" and operator in POSITIVE_TOLERANCE:
+        return (0.0, *SCALARS[name])
     return SCALARS.get(name, ())
 
 
@@ -81,12 +149,21 @@ def _bad_csr(valid: Call, place: int, name: str) -> Iterator[Bad]:
         yield Bad(f"{name} {rule}", valid._replace(arguments=arguments), name, value)
 
 
-def _bad_array(valid: Call, place: int, name: str, *, first: bool, alone: bool) -> Iterator[Bad]:
+def _misshapen(valid: Call, place: int, name: str) -> Bad:
+    longer = valid.arguments[place][..., None]
+    return Bad(f"{name} of another shape", _replaced(valid, place, longer), name, str(longer.shape))
+
+
+def _bad_array(valid: Call, place: int, name: str, rules: set[str]) -> Iterator[Bad]:
     array = valid.arguments[place]
 
-    def spoilt(rule: str, replacement: Any, value: str, named: str = name) -> Bad:
-        arguments = valid.arguments[:place] + (replacement,) + valid.arguments[place + 1 :]
-        return Bad(f"{name} {rule}", valid._replace(arguments=arguments), named, value)
+    def spoilt(rule: str, replacement: Any, value: str) -> Bad:
+        return Bad(f"{name} {rule}", _replaced(valid, place, replacement), name, value)
+
+    def with_first(value: float) -> Any:
+        changed = array.copy()
+        changed[(0,) * array.ndim] = value
+        return changed
 
     if array.dtype == bool:
         yield spoilt("of numbers", array.astype(np.float64), "float")
@@ -95,14 +172,15 @@ def _bad_array(valid: Call, place: int, name: str, *, first: bool, alone: bool) 
         yield spoilt("out of range", np.full_like(array, 10**6), "1000000")
     if array.dtype.kind == "f" and array.size:
         yield spoilt("of complex numbers", array.astype(np.complex128), "complex")
-        poisoned, where = array.copy(), (0,) * array.ndim
-        poisoned[where] = np.nan
-        yield spoilt("with NaN", poisoned, f"{name}[{', '.join(map(str, where))}]" if where else name)
-    if name in NON_NEGATIVE:
-        negative = array.copy()
-        negative[(0,) * array.ndim] = -1.0
-        yield spoilt("with a negative entry", negative, "-1.0")
-    if name in PROBABILITIES:
+        yield spoilt("with NaN", with_first(np.nan), f"{name}[{', '.join('0' * array.ndim)}]" if array.ndim else name)
+    if rules & set(FINITE):
+        yield spoilt("with an infinite entry", with_first(np.inf), "inf")
+    if rules & set(NON_NEGATIVE):
+        yield spoilt("with a negative entry", with_first(-1.0), "-1.0")
+    if rules & set(PROBABILITIES):
         yield spoilt("that does not sum to 1", array * 0.5, "0.5")
-    if not alone and not first:
-        yield spoilt("of another shape", array[..., None], str((*array.shape, 1)))
+    if "importance_weights.probability" in rules:
+        yield spoilt("with a chance of 0", with_first(0.0), "0.0")
+        yield spoilt("with a chance above 1", with_first(1.5), "1.5")
+    if "atoms" in rules and array.size > 1:
+        yield spoilt("that do not increase", array[::-1].copy(), "increasing")

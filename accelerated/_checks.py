@@ -60,6 +60,12 @@ def not_negative(name: str, weights: Tensor) -> None:
         each(name, weights, stored(weights).isfinite(), "must be finite")
 
 
+def finite(**data: Tensor) -> None:
+    if values_are_checked():
+        for name, tensor in data.items():
+            each(name, tensor, tensor.isfinite(), "must be finite")
+
+
 def weights(name: str, weights: Tensor) -> None:
     """Finite, not negative, and something to weigh in every row; the sum need not be 1."""
     not_negative(name, weights)
@@ -137,6 +143,14 @@ def _is_tensor(name: str, value: object, rule: str) -> None:
     raise ValueError(f"{name} must be {rule}; got {words(value)}")
 
 
+def single_or_double(**data: Tensor) -> None:
+    """What a caller's function is given and gives back; the half types would lose its digits unseen."""
+    reals(**data)
+    for name, tensor in data.items():
+        if tensor.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"{name} must be float32 or float64; got {words(tensor)}")
+
+
 def widened(tensor: Tensor) -> Tensor:
     """bfloat16 and float16 are computed in float32; the caller rounds once, at the end, with `.to(dtype)`."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
@@ -162,6 +176,21 @@ def aligned_rows(first: str, like: Tensor, **rows: Tensor) -> None:
             raise ValueError(f"{shown(name, tensor)}, {shown(first, like)}; {name} must be the shape of {first} and one more axis")
 
 
+def dimensions(data: dict[str, Tensor], *axes: str) -> None:
+    """Tensor by tensor its axes, as in "BDP": none is empty, and a letter stands for one size in all of them."""
+    sizes: dict[str, tuple[str, int]] = {}
+    for (name, tensor), letters in zip(data.items(), axes, strict=True):
+        rule = f"{name} must be [{', '.join(letters)}]"
+        if tensor.ndim != len(letters):
+            raise ValueError(f"{rule}; got shape {tuple(tensor.shape)}")
+        if 0 in tensor.shape:
+            raise ValueError(f"{name} must have at least one entry on each axis; got shape {tuple(tensor.shape)}")
+        for letter, size in zip(letters, tensor.shape, strict=True):
+            first, due = sizes.setdefault(letter, (name, size))
+            if size != due:
+                raise ValueError(f"{shown(name, tensor)}, {shown(first, data[first])}; {rule}")
+
+
 def not_empty(name: str, tensor: Tensor) -> None:
     if tensor.ndim == 0 or tensor.shape[-1] == 0:
         raise ValueError(f"{name} must have at least one entry on its last axis; got shape {tuple(tensor.shape)}")
@@ -169,6 +198,37 @@ def not_empty(name: str, tensor: Tensor) -> None:
 
 def shown(name: str, tensor: Tensor) -> str:
     return f"{name} has shape {tuple(tensor.shape)}"
+
+
+# --------------------------------------------------------------------------------- functions and generators
+
+
+def function(name: str, value: object) -> None:
+    if not callable(value):
+        raise ValueError(f"{name} must be callable; got {type(value).__name__}")
+
+
+def answer(name: str, value: Any, like: Tensor, first: str) -> Tensor:
+    """What the caller's function `name` returned, detached: of the shape, dtype and device of `like`, which is `first`."""
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} must return a torch.Tensor; got {type(value).__name__}")
+    if value.shape != like.shape:
+        raise ValueError(f"{name} returned shape {tuple(value.shape)}, {shown(first, like)}; they must be equal")
+    if value.dtype != like.dtype or value.device != like.device:
+        found, due = (f"{words(tensor)} on {tensor.device}" for tensor in (value, like))
+        raise ValueError(f"{name} returned {found}, {first} is {due}; they must be equal")
+    if values_are_checked():
+        each(name, value, ~value.isnan(), "must not return NaN")
+    return value.detach()
+
+
+def generator(value: object, first: str = "", like: Tensor | None = None) -> torch.Generator:
+    """The caller's, which draws on the device of the data."""
+    if not isinstance(value, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator; got {type(value).__name__}")
+    if like is not None and value.device.type != like.device.type:
+        raise ValueError(f"generator is on {value.device}, {first} is on {like.device}; they must be on one device")
+    return value
 
 
 # --------------------------------------------------------------------------------------------------- scalars
@@ -200,8 +260,8 @@ def integer(name: str, value: object, *, minimum: int) -> int:
     return int(value)
 
 
-def choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
+def choice(name: str, value: object, choices: tuple[str | None, ...]) -> None:
+    if not (value is None or isinstance(value, str)) or value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_printed(value)}")
 
 

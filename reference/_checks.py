@@ -148,3 +148,63 @@ def step_discount(value: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     same_shape("discount", array, "reward", shape)
     refuse_where((array < 0) | (array > 1), array, "discount", "must lie in [0, 1]")
     return array
+
+
+def last_axis_dropped(name: str, array: NDArray[np.generic], other: str, shape: tuple[int, ...]) -> None:
+    """Raise unless the array has the shape of the other argument without that one's last axis."""
+    if array.shape != shape[:-1]:
+        raise ValueError(f"{other} has shape {shape}, {name} has shape {array.shape}; {other} must be that with one more axis")
+
+
+def random_generator(generator: object) -> np.random.Generator:
+    """Return the argument if it is a NumPy generator: neither a seed nor the legacy state is one."""
+    if not isinstance(generator, np.random.Generator):
+        raise ValueError(f"generator must be a numpy.random.Generator; got {type(generator).__name__}")
+    return generator
+
+
+def finite_array(name: str, value: ArrayLike) -> FloatArray:
+    """Return the argument in float64 if every entry is a finite real number."""
+    array = real_array(name, value)
+    refuse_where(np.isinf(array), array, name, "must be finite")
+    return array
+
+
+def sized_array(name: str, value: ArrayLike, axes: str, sizes: dict[str, int]) -> FloatArray:
+    """Return the argument in float64 if its axes are those named ("B D P"), none empty; `sizes` is what is known of them.
+
+    Axes met for the first time are entered into `sizes`, so that later arguments are held to them.
+    """
+    array = real_array(name, value)
+    letters = axes.split()
+    known = {letter: sizes[letter] for letter in letters if letter in sizes}
+    found = dict(zip(letters, array.shape, strict=False))
+    if array.ndim != len(letters) or 0 in array.shape or any(found[letter] != size for letter, size in known.items()):
+        due = ", ".join(f"{letter} = {size}" for letter, size in known.items()) or "no axis empty"
+        raise ValueError(f"{name} has shape {array.shape}; {name} must be [{', '.join(letters)}] with {due}")
+    sizes.update(found)
+    return array
+
+
+def action_box(low: ArrayLike, high: ArrayLike, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    """Return both ends of a bounded action box for each dimension, from one number or from one for each."""
+    ends = []
+    for name, value in (("low", low), ("high", high)):
+        ends.append(np.full(shape, scalar(name, value, "(-inf, inf)")) if np.ndim(value) == 0 else finite_array(name, value))
+        same_shape(name, ends[-1], "one action", shape)
+    refuse_where(ends[0] >= ends[1], ends[0], "low", "must be less than high")
+    return ends[0], ends[1]
+
+
+def function(name: str, value: object) -> None:
+    """Raise unless the argument can be called."""
+    if not callable(value):
+        raise ValueError(f"{name} must be callable; got {type(value).__name__}")
+
+
+def returned_array(name: str, value: ArrayLike, other: str, shape: tuple[int, ...]) -> FloatArray:
+    """Return in float64 what the function of this name answered, if it has the shape due and no NaN."""
+    array = real_array(name, value)
+    if array.shape != shape:
+        raise ValueError(f"{name} returned shape {array.shape}, {other} has shape {shape}; they must be equal")
+    return array

@@ -1,4 +1,4 @@
-"""Bellman operators: error bounds, and B1 (monotone, shifted by gamma c, contractions)."""
+"""Bellman operators: error bounds, and B1 (monotone, shifted by gamma c, contractions); S1 is in _bellman_soft.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from properties import _bellman_soft  # noqa: F401  (registers its claims)
 from properties._bellman_bounds import (
     backup_error,
     certified_error,

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from properties import _targets_equations, _targets_smoothing  # noqa: F401  (register their claims)
+from properties import _targets_equations, _targets_errata, _targets_smoothing  # noqa: F401  (register their claims)
 from properties._bounds import Floats, gamma
 from properties._claim import OPERATORS, Call, claim, operator
 from properties._draw import ROUGH

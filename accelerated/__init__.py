@@ -1,6 +1,7 @@
 """The fast operators: torch on any device; names and signatures of the contract, dtype and device of the input."""
 
 from accelerated._checks import check_values
+from accelerated.action_search import cem_refit, cross_entropy_search, gradient_search
 from accelerated.advantage_weights import (
     exponential_weights,
     improved_policy,
@@ -24,8 +25,42 @@ from accelerated.bellman import (
     solve_policy,
     value_iteration,
 )
+from accelerated.categorical import categorical_loss, categorical_projection
+from accelerated.control_variates import control_variate_weight, mixed_gradient, q_prop_gradient, taylor_control_variate
+from accelerated.dueling import dueling_value
 from accelerated.expectiles import expectile, expectile_loss, pinball_loss
+from accelerated.exploration import (
+    boltzmann,
+    epsilon_greedy,
+    factorised_noise,
+    greedy,
+    noisy_linear,
+    sample_boltzmann,
+    sample_epsilon_greedy,
+    sample_layer_noise,
+)
+from accelerated.gaussians import (
+    gaussian_entropy,
+    gaussian_kl,
+    gaussian_log_prob,
+    gaussian_score,
+    sample_gaussian,
+    sample_tanh_gaussian,
+    tanh_action,
+    tanh_gaussian_log_prob,
+)
+from accelerated.overestimation import double_estimate, expected_maximum, max_bias_bound
+from accelerated.policy_gradient import (
+    clipped_surrogate,
+    compatible_features,
+    deterministic_policy_gradient,
+    reinforce_loss,
+    soft_policy_loss,
+    temperature_loss,
+)
+from accelerated.priorities import importance_weights, priority, sample_proportional, sampling_probabilities, sum_tree
 from accelerated.returns import discounted_returns, gae, lambda_returns, margin_returns, n_step_returns
+from accelerated.target_networks import polyak_update
 from accelerated.targets import (
     clipped_double_target,
     double_q_target,
@@ -37,44 +72,90 @@ from accelerated.targets import (
     soft_target,
     value_target,
 )
+from accelerated.trust_region import backtracking_search, conjugate_gradient, fisher_vector_product, natural_step
 
 __all__ = [
     "action_values",
+    "backtracking_search",
+    "boltzmann",
+    "categorical_loss",
+    "categorical_projection",
+    "cem_refit",
     "check_values",
     "clipped_double_target",
+    "clipped_surrogate",
+    "compatible_features",
+    "conjugate_gradient",
+    "control_variate_weight",
+    "cross_entropy_search",
+    "deterministic_policy_gradient",
     "discounted_returns",
+    "double_estimate",
     "double_q_target",
+    "dueling_value",
+    "epsilon_greedy",
     "evaluation_backup",
+    "expected_maximum",
     "expected_sarsa_target",
     "expectile",
     "expectile_backup",
     "expectile_loss",
     "exponential_weights",
+    "factorised_noise",
+    "fisher_vector_product",
     "gae",
+    "gaussian_entropy",
+    "gaussian_kl",
+    "gaussian_log_prob",
+    "gaussian_score",
+    "gradient_search",
+    "greedy",
+    "importance_weights",
     "improved_policy",
     "lambda_returns",
     "log_mean_exp",
     "margin_returns",
     "max_aggregate",
+    "max_bias_bound",
     "mean_aggregate",
+    "mixed_gradient",
     "n_step_returns",
+    "natural_step",
+    "noisy_linear",
     "normalized_weights",
     "optimality_backup",
     "pinball_loss",
+    "polyak_update",
+    "priority",
     "q_evaluation_backup",
     "q_learning_target",
     "q_optimality_backup",
+    "q_prop_gradient",
     "q_value_iteration",
+    "reinforce_loss",
+    "sample_boltzmann",
+    "sample_epsilon_greedy",
+    "sample_gaussian",
+    "sample_layer_noise",
+    "sample_proportional",
+    "sample_tanh_gaussian",
     "sampled_advantage",
     "sampled_backup",
     "sampled_target",
+    "sampling_probabilities",
     "sarsa_expectile_backup",
     "sarsa_target",
     "smoothed_action",
     "soft_backup",
+    "soft_policy_loss",
     "soft_target",
     "solve_optimal",
     "solve_policy",
+    "sum_tree",
+    "tanh_action",
+    "tanh_gaussian_log_prob",
+    "taylor_control_variate",
+    "temperature_loss",
     "value_iteration",
     "value_target",
     "weighted_policy_loss",

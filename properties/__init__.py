@@ -8,6 +8,9 @@ from properties._claim import CONCEPTS
 for _stem in CONCEPTS:
     if (Path(__file__).parent / f"{_stem}.py").exists():
         importlib.import_module(f"properties.{_stem}")
+for _path in sorted(Path(__file__).parent.glob("_*_draws.py")):
+    importlib.import_module(f"properties.{_path.stem}")
+importlib.import_module("properties._gradients")
 importlib.import_module("properties.agreement")
 from properties._claim import CLAIMS, OPERATORS  # noqa: E402
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from properties import _ledger as ledger
 from properties._arguments import Arguments
 from properties._claim import CLAIMS, OPERATORS
 from properties._mdps import missing_tables
@@ -121,6 +122,7 @@ class Reporter:
         self._stop_progress()
         if self.results:
             self._console.print(self._table())
+        self._ledger()
         for name in dict.fromkeys(r.operator for r in self.results if r.verdict == FAILS):
             self._failures_of(name)
         self._remarks()
@@ -145,6 +147,18 @@ class Reporter:
                 cells = [_cell([r for r in mine if CLAIMS[r.claim].kind == kind]) for kind in ("agreement", "theorem")]
                 table.add_row(name, *cells, _worst(mine))
         return table
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What every case of every statistical claim came to."""
+        return [record for result in self.results for record in result.ledger]
+
+    def _ledger(self) -> None:
+        """The account of the statistical claims."""
+        if self.records:
+            self.say("")
+            for line in ledger.lines(self.records):
+                self.say(line)
 
     def _failures_of(self, operator: str) -> None:
         """Theorems first: they say more than a disagreement does."""
@@ -192,6 +206,7 @@ class Reporter:
             "absent": list(self.absent),
             "dtypes": list(self.offer.dtypes) if self.offer else [],
             "versions": self.offer.versions if self.offer else {},
+            "ledger": ledger.account(self.records),
         }
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from properties import CLAIMS
+from properties import CLAIMS, OPERATORS
 from properties._ports import Port, load_port
 from properties._run import ABSENT, HOLDS, PROFILES, run
 
@@ -23,6 +23,7 @@ def trials() -> list[tuple[str, str, str, str]]:
         if not (name == "reference" and claim.name == "port_equals_reference")
         for operator in claim.operators
         for dtype in (port.dtypes if claim.every_dtype else port.dtypes[:1])
+        if dtype in OPERATORS[operator].widths
     ]
 
 

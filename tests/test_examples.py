@@ -10,21 +10,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PORTS = {"rlax_port": "rlax", "torchrl_port": "torchrl", "torchrl_vec_port": "torchrl"}
+PORTS = {
+    "rlax_port": ("rlax", "returns"),
+    "torchrl_port": ("torchrl", "returns"),
+    "torchrl_vec_port": ("torchrl", "returns"),
+    "torchrl_modules_port": ("torchrl", "gaussians"),
+    "torchrl_losses_port": ("torchrl", "policy_gradient"),
+}
+"""The library, and a concept in which each of them fails: a next value read at a terminal state, bounds and a clip in float32."""
+SCREEN = 50
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_a_port_fits_on_a_screen(name: str) -> None:
-    assert len((ROOT / "examples" / "ports" / f"{name}.py").read_text().splitlines()) <= 60
+def test_a_port_fits_on_three_screens(name: str) -> None:
+    assert len((ROOT / "examples" / "ports" / f"{name}.py").read_text().splitlines()) <= 3 * SCREEN
 
 
 @pytest.mark.parametrize("name", PORTS)
 def test_a_port_runs_to_a_full_report(name: str) -> None:
-    if importlib.util.find_spec(PORTS[name]) is None:
-        pytest.skip(f"{PORTS[name]} is not installed: pip install -c constraints.txt -e '.[peers]'")
-    arguments = ["--port", f"examples/ports/{name}.py", "--profile", "dev", "--claims", "returns"]
+    library, claims = PORTS[name]
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed: pip install -c constraints.txt -e '.[peers]'")
+    arguments = ["--port", f"examples/ports/{name}.py", "--profile", "dev", "--claims", claims]
     done = subprocess.run([sys.executable, "verify.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 1, "each of them reads infinite next values at terminal states"
+    assert done.returncode == 1
     assert done.stdout.strip().splitlines()[-1].startswith("FAILS: ") and not done.stderr
 
 

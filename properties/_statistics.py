@@ -81,7 +81,8 @@ class Judgement:
         sides = np.concatenate([np.full(out, mean.slack), np.full(out, -mean.slack)])
         goal = np.concatenate([np.full(out, -mean.effect), np.full(out, mean.effect)])
         self.mean, self.draws = mean, 0
-        self._capital = Capital(np.concatenate([due + sides, due + goal], axis=1), np.concatenate([both, both]))
+        null = np.clip(due + sides, 0.0, 1.0)  # a mean in [0, 1] is never beyond
+        self._capital = Capital(np.concatenate([null, due + goal], axis=1), np.concatenate([both, both]))
         self._sum = np.zeros(len(mean.due))
         self.log_evidence = np.full(len(mean.due), -np.inf)
         beyond = np.stack([mean.due + mean.effect > 1.0, mean.due - mean.effect < 0.0])
@@ -151,8 +152,8 @@ def plan(mean: Mean) -> Plan:
     alarm, proof = np.log(2 * len(BETS) / mean.alpha), np.log(len(BETS) / MISSED)
     off, near = (np.concatenate([mean.due - size, mean.due + size]) for size in (mean.effect, mean.slack))
     possible = (off >= 0) & (off <= 1)
-    off, near = off[possible], near[possible]
+    off, near = off[possible], np.clip(near[possible], 0.0, 1.0)
     found = needed(near, off, alarm, MISSED)
-    proved = needed(off, np.clip(near, 0.0, 1.0), proof, UNPROVED)
+    proved = needed(off, near, proof, UNPROVED)
     draws = int(max(np.max(found), np.max(proved)))
     return Plan(draws, 1.0 - float(np.max(missed(draws, near, off, alarm))) - MISSED)

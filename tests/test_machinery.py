@@ -309,13 +309,13 @@ def test_a_bug_is_recognised_from_its_own_answers_and_the_reference_is_not(name:
 # ----------------------------------------------------------------------------------------------------------- bad inputs
 @pytest.mark.parametrize("name", reference.__all__)
 def test_every_operator_has_bad_inputs_and_the_reference_refuses_them(name: str) -> None:
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
 
     @settings(max_examples=15, deadline=None, database=None)
     @given(OPERATORS[name].inputs)
     def search(call: Call) -> None:
         for bad in bad_calls(name, call):
-            seen.add(bad.rule)
+            seen.add((bad.rule, bad.value))
             with pytest.raises(ValueError, match="must"):
                 getattr(reference, name)(*bad.call.arguments, **bad.call.keywords)
 

@@ -194,7 +194,7 @@ CASES = [(entry, case) for entry in LEDGER.values() for case in entry.cases]
 def test_every_case_is_a_law_and_every_mistake_another(entry: Entry, case: Case) -> None:
     for expected in (case.due, *case.wrong.values()):
         assert np.shape(expected) == (len(case.coordinates),) and np.all(expected >= -1e-15)
-    assert all(effect >= case.effect > 10 * case.slack("float32") for effect in case.effects.values())
+    assert all(effect >= case.effect > 2 * case.slack("float32") for effect in case.effects.values())
     assert len(set(case.coordinates)) == len(case.coordinates)
     for dtype in ("float64", "bfloat16"):
         assert entry.plan(case, dtype).power >= 1 - 3 * MISSED

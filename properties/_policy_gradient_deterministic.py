@@ -25,7 +25,7 @@ from properties._oracles.policy_gradient import (
 )
 from properties._quadrature import whole_grid
 from properties._trial import Trial
-from reference.linear_quadratic import LinearQuadratic, action_gradient, objective_gradient, state_second_moment
+from reference.linear_quadratic import LinearQuadratic, action_gradient, objective_gradient, state_second_moment, value_matrix
 
 SILVER = "Silver et al. 2014"
 
@@ -180,11 +180,13 @@ def deterministic_policy_gradient_is_the_regulators_closed_form(port: Trial, cas
     states, jacobian = _spread(moment, case.gain, port)
     slope = action_gradient(problem, case.gain, states, states @ case.gain.T)
     found, error = port("deterministic_policy_gradient", slope, jacobian)
-    size = 2 * np.abs(case.control_cost @ case.gain).sum() + np.abs(slope).max()
-    # each of the two equations is linear in at most four unknowns, with |g C x C| <= 15/16: its solution is good to 2^8 roundings
-    size = size * np.abs(jacobian).sum(axis=(0, 1)) + np.abs(slope).sum() * np.sqrt(moment.max())
-    inexact = _inexact(moment, port) + gamma(2**10, UNIT["float64"])
-    port.equal(found, objective_gradient(problem, case.gain).ravel(), error + inexact * size)
+    # Both sides are the same polynomial of the same float64 P and M, whatever rounding made of those: of its terms, of size
+    # 2 (R|K| + g|B|'|P| (|A| + |B||K|)) mean |x||x|', each goes through at most 32 roundings (five products of two terms a side).
+    reached = np.abs(case.dynamics) + np.abs(case.control) @ np.abs(case.gain)
+    ahead = case.discount * np.abs(case.control).T @ np.abs(value_matrix(problem, case.gain)) @ reached
+    terms = 2 * (np.abs(case.control_cost) @ np.abs(case.gain) + ahead) @ (np.abs(states).T @ np.abs(states) / len(states))
+    inexact = _inexact(moment, port) + float(gamma(32, UNIT["float64"]))
+    port.equal(found, objective_gradient(problem, case.gain).ravel(), error + inexact * terms.ravel())
 
 
 @claim("A1", source=f"{SILVER}, theorem 2", operators=["deterministic_policy_gradient"], given={"case": controls()}, share=0.1,

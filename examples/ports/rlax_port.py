@@ -12,6 +12,7 @@ DTYPES = ("float64", "float32")
 CONVENTIONS = {"bad_input": "unchecked"}
 NOTHING = jnp.zeros(1, jnp.float32), 0  # q_tm1, a_tm1: the TD error of a prediction of 0 is the target; float32 widens no type
 _mapped = cache(lambda f: jax.jit(lambda *rows, **rest: jax.vmap(partial(f, **rest))(*rows), static_argnames=("n", "margin")))
+NORMAL = rlax.gaussian_diagonal()  # of a mean and a standard deviation
 _mpo, _n_step = rlax.mpo_compute_weights_and_temperature_loss, rlax.n_step_bootstrapped_returns
 
 
@@ -38,8 +39,68 @@ def _regression(log_prob, weight):
     return rlax.sampled_policy_distillation_loss(policy, target)
 
 
-def gradient(operator, argument, *arguments, **keywords):
-    return jax.grad(lambda *leaves: globals()[operator](*leaves, **keywords).sum(), argnums=argument)(*arguments)
+@jax.jit
+def deterministic_policy_gradient(action_gradient, policy_jacobian):
+    """The step down the loss of the policy J · theta at theta = 0."""
+
+    def loss(theta):
+        return jax.vmap(rlax.dpg_loss)(policy_jacobian @ theta, action_gradient).sum(axis=-1).mean()
+
+    return jax.lax.stop_gradient(-jax.grad(loss)(jnp.zeros_like(policy_jacobian[0, 0])))
+
+
+def categorical_projection(atoms, probability, reward, terminated, *, discount):
+    return _project(reward, terminated, probability, jnp.broadcast_to(atoms, probability.shape), discount=discount)
+
+
+def log_mean_exp(q, *, temperature):
+    if temperature in (0, jnp.inf):
+        raise NotImplementedError("rlax divides by the temperature and multiplies with it")
+    return _mean_exp(q, temperature=temperature)
+
+
+def boltzmann(q, *, temperature):
+    return _softmax(q, temperature=_divisor(temperature))
+
+
+def sample_boltzmann(q, *, temperature, generator):
+    return _draw_softmax(_key(generator), q, _divisor(temperature))
+
+
+def epsilon_greedy(q, *, epsilon, over="all"):
+    return _explore(q, epsilon=_over_all(epsilon, over))
+
+
+def sample_epsilon_greedy(q, *, epsilon, over="all", generator):
+    return _draw_explore(_key(generator), q, _over_all(epsilon, over))
+
+
+def sample_gaussian(mean, log_std, *, generator):
+    return _draw_normal(_key(generator), mean, log_std)
+
+
+def _key(generator):
+    return jax.random.key(int(generator.integers(2**31)))
+
+
+def _divisor(temperature):
+    if temperature == 0:
+        raise NotImplementedError("rlax divides by the temperature")
+    return temperature
+
+
+def _over_all(epsilon, over):
+    if over != "all":
+        raise NotImplementedError("rlax explores over all actions")
+    return epsilon
+
+
+def gradient(operator, argument, *arguments, cotangent=1.0, **keywords):
+    def total(leaf):
+        result = globals()[operator](*arguments[:argument], leaf, *arguments[argument + 1 :], **keywords)
+        return (cotangent * result).sum()
+
+    return jax.grad(total)(arguments[argument])
 
 
 value_target = partial(_steps, 0, partial(rlax.td_learning, jnp.float32(0)))
@@ -56,5 +117,22 @@ expectile_loss = partial(_each, 0, lambda error, expectile: rlax.expectile_loss(
 pinball_loss = partial(_each, 0, lambda e, quantile: rlax.quantile_regression_loss(0 * e[None], e[None] * 0 + quantile, e[None]))
 normalized_weights = partial(_each, 1, lambda q, temperature: _mpo(q, rlax.LagrangePenalty(temperature, 0.0), jnp.abs)[1])
 weighted_policy_loss = partial(_each, 0, _regression)
+_mean_exp = partial(_each, 1, lambda q, temperature: _mpo(q, rlax.LagrangePenalty(temperature, 0.0), jnp.abs)[0])
+double_estimate = partial(_each, 1, lambda select, value: rlax.double_q_learning(*NOTHING, 0.0, 1.0, value, select))
+_project = partial(_steps, 0, lambda r, d, p, z: rlax.categorical_l2_project(r + d * z, p, z))
+categorical_loss = partial(_each, 1, lambda logits, target: rlax.categorical_cross_entropy(target, logits))
+greedy = partial(_each, 1, lambda q: rlax.greedy().probs(q))
+_explore = partial(_each, 1, lambda q, epsilon: rlax.epsilon_greedy(epsilon).probs(q))
+_softmax = partial(_each, 1, lambda q, temperature: rlax.softmax(temperature).probs(q))
+_draw_explore = jax.jit(lambda key, q, epsilon: rlax.epsilon_greedy(epsilon).sample(key, q))
+_draw_softmax = jax.jit(lambda key, q, temperature: rlax.softmax(temperature).sample(key, q))
+_draw_normal = jax.jit(lambda key, mean, log_std: NORMAL.sample(key, mean, jnp.exp(log_std)))
+gaussian_log_prob = partial(_each, 1, lambda a, m, s: NORMAL.logprob(a, m, jnp.exp(s)))
+gaussian_entropy = partial(_each, 1, lambda s: NORMAL.entropy(0 * s, jnp.exp(s)))
+gaussian_kl = partial(_each, 1, lambda m, s, other, t: NORMAL.kl(m, jnp.exp(s), other, jnp.exp(t)))
+clipped_surrogate = partial(_each, 0, lambda x, a, clip: -rlax.clipped_surrogate_pg_loss(jnp.exp(x)[None], a[None], clip))
 expectile_loss_gradient = partial(gradient, "expectile_loss", 0)
 weighted_policy_loss_gradient = partial(gradient, "weighted_policy_loss", 0)
+log_mean_exp_gradient = partial(gradient, "log_mean_exp", 0)
+categorical_loss_gradient = partial(gradient, "categorical_loss", 0)
+clipped_surrogate_gradient = partial(gradient, "clipped_surrogate", 0)

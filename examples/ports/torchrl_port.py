@@ -16,6 +16,10 @@ def _tensor(array):
     return array if isinstance(array, torch.Tensor) else torch.tensor(np.array(array, order="C"))  # torch has no negative strides
 
 
+def tensors(*values):
+    return [value if isinstance(value, float) else _tensor(value) for value in values]
+
+
 def _column(array):
     return _tensor(array).unsqueeze(-1)
 
@@ -49,11 +53,19 @@ def expectile_loss(error, *, expectile):
     return IQLLoss.loss_value_diff(_tensor(error), expectile)
 
 
-def gradient(operator, argument, *arguments, **keywords):
-    """What autograd says is the derivative of the sum of the result with respect to one argument."""
-    leaf = _tensor(arguments[argument]).requires_grad_()
-    result = globals()[operator](*arguments[:argument], leaf, *arguments[argument + 1 :], **keywords)
-    return torch.autograd.grad(result.sum(), leaf, allow_unused=True, materialize_grads=True)[0]
+def derivative(operator, argument, *arguments, cotangent=1.0, **keywords):
+    """What autograd says is the derivative of the sum of the results, each times `cotangent`, with respect to one argument."""
+    given = dict(enumerate(arguments)) | keywords
+    leaf = given[argument] = torch.as_tensor(_tensor(given[argument]), dtype=_tensor(arguments[0]).dtype).requires_grad_()
+    results = operator(*(given[place] for place in range(len(arguments))), **{name: given[name] for name in keywords})
+    total = sum((_tensor(cotangent) * result).sum() for result in (results if isinstance(results, tuple) else (results,)))
+    if not total.requires_grad:
+        return torch.zeros_like(leaf)
+    return torch.autograd.grad(total, leaf, allow_unused=True, materialize_grads=True)[0]
 
 
-expectile_loss_gradient = partial(gradient, "expectile_loss", 0)
+def gradient(operator, *arguments, **keywords):
+    return derivative(globals()[operator], *arguments, **keywords)
+
+
+expectile_loss_gradient = partial(derivative, expectile_loss, 0)

@@ -164,7 +164,7 @@ class History(RuleBasedStateMachine):
         self.trial.equal(np.asarray(found), np.asarray(sum(self.plain.entries), dtype=object), self.slack(), "the total")
 
 
-@claim("P3", source=SCHAUL, operators=["sum_tree"], machine=History, share=0.15, oracle="found_by_walking")
+@claim("P3", source=SCHAUL, operators=["sum_tree"], machine=History, share=0.4, oracle="found_by_walking")
 def a_sum_tree_is_a_plain_list(port: Trial) -> None:
     """Over any history of updates, a sum tree of any capacity has the total of a plain list, finds the smallest index whose prefix
     sum exceeds a mass (exactly where sums are exact, within their rounding elsewhere), and never an index of priority 0."""

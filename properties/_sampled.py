@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from properties._bounds import Floats
-from properties._claim import Refuted, Seeded, Undecided, claim
+from properties._claim import Declined, Refuted, Seeded, Undecided, claim
 from properties._ledger import Case, Entry, Record, enter
 from properties._statistics import Judgement, Plan
 from properties._trial import Trial
@@ -67,10 +67,17 @@ def sampled(
 
 
 def judge(port: Trial, entry: Entry, draw: Draw) -> None:
-    """Try every case; the first alarm refutes, and a case that is left open leaves the claim undecided."""
-    left = []
+    """Try every case; the first alarm refutes, and a case that is left open leaves the claim undecided.
+
+    A case that the port declines does not count; a claim of which it declines every case is absent.
+    """
+    left, declined = [], []
     for case in entry.cases:
-        judgement, planned = _judged(port, entry, case, draw)
+        try:
+            judgement, planned = _judged(port, entry, case, draw)
+        except Declined as refusal:
+            declined.append(refusal)
+            continue
         record = _record(port, entry, case, judgement, planned)
         port.evidence.append(record._asdict())
         if judgement.alarmed.any():
@@ -79,6 +86,8 @@ def judge(port: Trial, entry: Entry, draw: Draw) -> None:
             left.append(f"case {case.name}: {record.draws} draws prove nothing within {case.effect:.4g} of what is due")
     if left:
         raise Undecided("; ".join(left))
+    if len(declined) == len(entry.cases):
+        raise declined[0]
 
 
 def _judged(port: Trial, entry: Entry, case: Case, draw: Draw) -> tuple[Judgement, Plan]:

@@ -47,7 +47,7 @@ class Held:
         return None
 
     def __len__(self) -> int:
-        return len(self._object)
+        return int(self._trial.timed("len", lambda: len(self._object)))
 
 
 def history(calls: list[tuple[str, Call]], longest: int = 60) -> list[tuple[str, Call]]:

@@ -82,7 +82,8 @@ def projection_bound(unit: float, atoms: Floats, probability: Floats, reward: Fl
     """A target y is off by eps: gamma_2 (|r| + g |z|), and as a position among atoms, (y - z_1) over a gap that is itself a
     quotient, eight roundings of the largest |z|. What atom i gets of the mass at y is a hat function of y, which changes by at most
     the change of y over the smaller of the gaps beside it: landing on the other side of an atom is harmless. Then six roundings
-    of the share, and a sum over the K atoms. Atoms whose hat does not touch y -+ eps get nothing.
+    of the share, and a sum over the K atoms. Atoms whose hat does not reach y -+ eps get nothing; where it ends there,
+    1 - |y - z|/gap may leave a rounding.
     """
     g = np.where(terminated, 0.0, discount)[..., None]
     y = reward[..., None] + g * atoms
@@ -91,7 +92,7 @@ def projection_bound(unit: float, atoms: Floats, probability: Floats, reward: Fl
         low, high = (np.where(np.isfinite(y), y + sign * eps, y).clip(atoms[0], atoms[-1]) for sign in (-1, 1))
     edges = np.concatenate([[-np.inf], atoms, [np.inf]])
     steep = 1.0 / np.minimum(np.diff(edges)[:-1], np.diff(edges)[1:])
-    touched = (high[..., None] > edges[:-2]) & (low[..., None] < edges[2:])
+    touched = (high[..., None] >= edges[:-2]) & (low[..., None] <= edges[2:])
     moved = np.minimum(steep * (high - low)[..., None], 1.0)
     each = probability[..., None] * touched * (moved + gamma(len(atoms) + 6, unit))
     return np.asarray(each.sum(axis=-2))

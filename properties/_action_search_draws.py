@@ -8,12 +8,12 @@ import numpy as np
 from scipy.stats import norm
 
 from properties._bounds import Floats
-from properties._functions import Hill
+from properties._functions import Hill, Ledger, Watched
 from properties._ledger import Case
 from properties._sampled import Observations, Stream, sampled
 from properties._trial import Trial
 
-RUBINSTEIN = "Rubinstein 1999, §3; Kalashnikov et al. 2018 (QT-Opt), §4.2"
+RUBINSTEIN = "Rubinstein 1999; Kalashnikov et al. 2018 (QT-Opt)"
 HALF = 1.0
 """The box is [-1, 1] in each coordinate: the search starts at 0 with deviation 1."""
 
@@ -92,6 +92,36 @@ def refits_lead_to_the_maximiser(port: Trial, case: Case, size: int, stream: Str
     """On a strictly concave quadratic at least three searches in four come within r of the maximiser in 20 iterations, r so small
     that as many samples without refits do so in one search out of five at most."""
     return _found(port, case.inputs, size, stream)
+
+
+REACH = 0.75
+"""In deviations: the far wall is at least one of them away from the mean, so no sample is clipped into reach."""
+
+
+def _refitted() -> Case:
+    """Two elites, where n - 1 for n would make the deviation larger by the root of two."""
+    asked = Asked(0.25, np.array([REACH]), 1, {"iterations": 2, "population": 32, "elites": 2})
+    chances = {scale: np.array([0.5, norm.cdf(REACH / scale) - 0.5]) for scale in (1.0, np.sqrt(2.0), 0.5)}
+    wrong = {"deviation-over-one-elite-less": chances[np.sqrt(2.0)], "deviation-is-halved": chances[0.5]}
+    return Case("two elites", ("towards the centre", "near and towards it"), chances[1.0], wrong, asked, _narrow_refits)
+
+
+def _narrow_refits(dtype: str) -> float:
+    """Two elites may be so near each other that rounding matters: in float32 for one in 2^12, by far."""
+    return 2.0**-12
+
+
+@sampled("A3", source=RUBINSTEIN, operators=["cross_entropy_search"], share=0.03, cases=[_refitted()])
+def second_populations_have_the_refitted_deviation(port: Trial, case: Case, size: int, stream: Stream) -> Observations:
+    """A sample of the second population lies on the centre's side of the elites' mean m with probability 1/2, and there within
+    3/4 of their deviation s (divided by n, not n - 1) with that of N(m, s^2)."""
+    asked, ledger = case.inputs, Ledger()
+    high = np.full((size, 1), HALF)
+    hill = Watched(Hill(np.eye(1), np.full(1, asked.peak)), ledger)
+    port.cross_entropy_search(hill, -high, high, **asked.numbers, generator=stream(0))
+    mean, std = port.cem_refit(ledger.asked[0], ledger.answered[0], elites=asked.numbers["elites"])
+    inwards = (ledger.asked[1][:, 0] - mean) * np.where(mean > 0, -1.0, 1.0)
+    return np.concatenate([inwards >= 0, (inwards >= 0) & (inwards <= asked.radii * std)], axis=-1)
 
 
 def _found(port: Trial, asked: Asked, size: int, stream: Stream) -> Observations:

@@ -12,9 +12,6 @@ from properties._bounds import Floats, gamma
 from properties._draw import Shape, values
 from properties._functions import Hill
 
-SEARCH_WIDTHS = ("float64", "float32")
-"""Functions of the caller's are called in these types only."""
-
 
 class Landscape(NamedTuple):
     """A hill, a box [..., D], a start [..., D] anywhere, and a bound on the Hessian's eigenvalues, a power of two."""

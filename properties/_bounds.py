@@ -36,8 +36,13 @@ def stored(error: ArrayLike, due: ArrayLike, dtype: str) -> Floats:
     """The bound on a result computed with `error`, then rounded once to `dtype` (where that is not the compute type)."""
     error = np.asarray(error, dtype=np.float64)
     size = np.abs(np.asarray(due, dtype=np.float64))
-    final = 0.0 if COMPUTED_IN[dtype] == dtype else UNIT[dtype] * (size + error)
-    return np.asarray(error + final + TINY[dtype])
+    narrow = narrowing(dtype)
+    return np.asarray(error + (narrow * (size + error) if narrow else 0.0) + TINY[dtype])  # 0 inf must not enter
+
+
+def narrowing(dtype: str) -> float:
+    """What rounding to the type takes of a result computed in another; 0 in the types that are computed in."""
+    return 0.0 if COMPUTED_IN[dtype] == dtype else UNIT[dtype]
 
 
 def rounded(value: Any, dtype: str) -> Any:

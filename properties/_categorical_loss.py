@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from properties._aggregates_bounds import holds_in, softmax_error, tilted
-from properties._bounds import ELEMENTARY, Floats, gamma, rounded, stored
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, rounded, stored
 from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, ROUGH, STYLES, distributions, values
 from properties._oracles import exact
@@ -92,18 +92,21 @@ def the_loss_is_least_exactly_at_the_target(port: Trial, fit: Fit) -> None:
 def at_the_logarithm_of_the_target_the_loss_is_its_entropy(port: Trial, fit: Fit) -> None:
     """At logits log target + c the loss is H(target) and its gradient 0, for every c.
 
-    Rounding moves those logits by at most `off`, hence the softmax from the target by a factor of exp(2 off), and the loss, which
-    is stationary there, by off^2. An atom without mass is 2048 below: exp(-2048) is 0 in every type.
+    Rounding (of the logarithm, the sum, and to the port's type) moves those logits by at most `off`, hence the softmax from the
+    target by a factor of exp(2 off), and the loss, which is stationary there, by off^2. An atom without mass is 2048 below:
+    exp(-2048) is 0 in every type.
     """
-    logarithm = np.where(fit.target > 0, np.log(np.where(fit.target > 0, fit.target, 1.0)), NOTHING)
+    held = fit.target > 0
+    logarithm = np.where(held, np.log(np.where(held, fit.target, 1.0)), NOTHING)
     for shift in (0.0, 16.0):
         logits = rounded(logarithm + shift, port.dtype)
-        off = np.abs(np.where(fit.target > 0, logits - logarithm - shift, 0.0)).max(axis=-1) + port.sum_error([shift, 5.0])
+        size = np.where(held, np.abs(logarithm), 0.0).max(axis=-1) + shift
+        off = np.where(held, np.abs(logits - logarithm - shift), 0.0).max(axis=-1) + gamma(ELEMENTARY + 2, UNIT["float64"]) * size
         found, error = port(port.subject, logits, fit.target)
         if port.subject == "categorical_loss":
             port.equal(found, np.asarray(entropy_by_digits(fit.target), dtype=object), error + off**2, f"c = {shift:g}")
         else:
-            port.equal(found, np.zeros(found.shape), error + 4 * off[..., None] * fit.target, f"c = {shift:g}")
+            port.equal(found, np.zeros(found.shape), error + np.expm1(2 * off)[..., None] * fit.target, f"c = {shift:g}")
 
 
 @claim(
@@ -150,10 +153,11 @@ def the_gradient_of_the_loss_is_softmax_less_target(port: Trial, fit: Fit) -> No
 )
 def differentiating_the_loss_gives_softmax_less_target(port: Trial, fit: Fit, weigh: Floats) -> None:
     """Automatic differentiation of categorical_loss, each row weighed by c, gives c (softmax(logits) - target)."""
+    # c multiplies the softmax and the target on the way: two products more of each, and the softmax is at most 1.
     cotangent = np.asarray(np.resize(weigh, fit.logits.shape[:-1]))
     found = port.derivative(0, *fit, cotangent=cotangent)
     size = np.abs(cotangent)[..., None]
-    bound = size * (categorical_loss_gradient_bound(port.unit, *fit) + 4 * port.unit * (fit.target + 1.0))
+    bound = size * (categorical_loss_gradient_bound(port.unit, *fit) + gamma(2, port.unit) * (fit.target + 1.0))
     port.equal(
         found,
         exact(cotangent[..., None]) * (softmax_by_digits(fit.logits, temperature=1.0) - exact(fit.target)),

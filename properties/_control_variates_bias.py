@@ -26,6 +26,7 @@ from properties._trial import Trial
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 QPROP = "Gu et al. 2017 (Q-Prop)"
+MIXING = "Gu et al. 2017 (Interpolated Policy Gradient), §3 (direct mixing)"
 
 
 GAP = 1e-10
@@ -114,7 +115,7 @@ WHOLE = {"case": gaussians(degree=3, whole=True)}
 
 @claim(
     "Q1",
-    source=f"{QPROP}, eq. 9 and 10",
+    source=f"{QPROP}, §3.1 and §3.2",
     operators=["q_prop_gradient", "taylor_control_variate"],
     given=WHOLE,
     share=0.5,
@@ -139,7 +140,7 @@ def q_prop_gradient_is_unbiased_for_gaussian_policies(port: Trial, case: Gaussia
 
 @claim(
     "Q1",
-    source=f"{QPROP}, eq. 7 (the control variate's mean is known)",
+    source=f"{QPROP}, §3.1 (the control variate's mean is known)",
     operators=["taylor_control_variate"],
     given=WHOLE,
     share=0.5,
@@ -158,7 +159,7 @@ QUARTIC = {"case": gaussians(degree=4, whole=False)}
 
 @claim(
     "Q1",
-    source=f"{QPROP}, eq. 9 and 10",
+    source=f"{QPROP}, §3.1 and §3.2",
     operators=["q_prop_gradient"],
     given=QUARTIC,
     share=0.2,

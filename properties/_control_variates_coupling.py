@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from properties._bounds import Floats
 from properties._claim import claim
-from properties._control_variates_bias import QPROP, agrees, capped
+from properties._control_variates_bias import MIXING, QPROP, agrees, capped
 from properties._draw import distributions, values
 from properties._oracles import exact
 from properties._oracles.control_variates import coupled_bias_of_a_gaussian, partial_moments, softmax_policy_gradient
@@ -179,7 +179,8 @@ def sign_intervals(root: float) -> list[tuple[float, Fraction]]:
 
 @claim("F4", source="refuted: conservative Q-Prop with single-sample covariance is unbiased", operators=BOTH)
 def conservative_weights_of_one_sample_are_biased(port: Trial) -> None:
-    """Two actions 1 and 0, p = (1/4, 3/4), A = (1, 0), critic's slope 1: E[q_prop_gradient] = 3/32, the policy gradient is 3/16."""
+    """Refuted: conservative Q-Prop with the covariance of one sample is unbiased. Two actions 1 and 0, p = (1/4, 3/4), A = (1, 0),
+    critic's slope 1: E[q_prop_gradient] = 3/32, the policy gradient is 3/16."""
     case = Softmax(np.array([0.25, 0.75]), np.array([[1.0], [0.0]]), np.ones(1), np.array([1.0, 0.0]))
     part = enumerated(case)
     terms = part.terms(weights_of(port, part, "conservative"))
@@ -193,7 +194,7 @@ def conservative_weights_of_one_sample_are_biased(port: Trial) -> None:
 FRACTIONS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
-@claim("Q8", source=f"{QPROP}, §2.3 (direct mixing)", operators=["mixed_gradient"], given={
+@claim("Q8", source=MIXING, operators=["mixed_gradient"], given={
     "case": softmaxes(), "fraction": FRACTIONS,
 }, oracle="softmax_policy_gradient")  # fmt: skip
 def mixed_gradient_is_biased_by_the_critics_share(port: Trial, case: Softmax, fraction: float) -> None:
@@ -212,7 +213,7 @@ def _expected_mixture(port: Trial, case: Softmax, fraction: float) -> tuple[Floa
     return port("mixed_gradient", part.score[drawn], part.advantage[drawn], *off_policy, on_policy_fraction=fraction)
 
 
-@claim("Q8", source=f"{QPROP}, §2.3 (direct mixing)", operators=["mixed_gradient"])
+@claim("Q8", source=MIXING, operators=["mixed_gradient"])
 def mixing_pulls_where_nothing_is_to_be_gained(port: Trial) -> None:
     """Two equally likely actions 1 and 0, all advantages 0, critic's slope 1: the policy gradient is 0, mixed half and half 1/8."""
     case = Softmax(np.array([0.5, 0.5]), np.array([[1.0], [0.0]]), np.ones(1), np.zeros(2))

@@ -13,7 +13,7 @@ from properties._quadrature import repeated, whole_grid
 from properties._sampled import Observations, Stream, sampled
 from properties._trial import Trial
 
-QPROP = "Gu et al. 2017, eq. 10"
+QPROP = "Gu et al. 2017 (Q-Prop), §3.2"
 
 REACH = 2
 """Noise on -2, ..., 2 shares the normal moments up to degree 5: the score of log std times a cubic advantage."""

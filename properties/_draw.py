@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from properties._bounds import Floats
+from properties._claim import Seeded
 
 Shape = tuple[int, ...]
 _CODES = np.arange(65536)
@@ -29,6 +30,8 @@ STYLES = ("generic", "ties", "equal", "tiny", "huge")
 """Styles on the grid: exact under sums."""
 ROUGH = (*STYLES, "full mantissa", "full mantissa", "full mantissa")
 """Styles for agreement, where every bit of the mantissa should count."""
+FINE = ("generic", "ties", "equal")
+"""Values of few bits and one scale: sums and products of some of them are exact in float32, too."""
 
 
 def array_of(codes: bytes, shape: Shape, style: str = "generic") -> Floats:
@@ -47,10 +50,24 @@ def codes(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
+SEEDS = st.integers(0, 2**32 - 1).map(Seeded)
+
+
 @cache
 def values(shape: Shape, styles: tuple[str, ...] = STYLES) -> st.SearchStrategy[Floats]:
     """Real arrays of one shape."""
     return st.tuples(codes(2 * math.prod(shape)), st.sampled_from(styles)).map(lambda pair: array_of(pair[0], shape, pair[1]))
+
+
+@cache
+def whole_numbers(shape: Shape, below: int) -> st.SearchStrategy[Floats]:
+    """Whole numbers less than `below` in size, of either sign, 0 first."""
+
+    def decode(bits: bytes) -> Floats:
+        number = np.frombuffer(bits, dtype=np.uint8).astype(np.int64)
+        return np.asarray(np.fmod(np.where(number % 2, -(number // 2) - 1, number // 2), below).astype(np.float64).reshape(shape))
+
+    return codes(math.prod(shape)).map(decode)
 
 
 FEW = (0, 128, 40, 256)

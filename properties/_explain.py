@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import reference
 from properties import CLAIMS, OPERATORS
-from properties._claim import Claim
+from properties._claim import Claim, Operator
+from properties._ledger import LEDGER, Entry, promises
 from properties._oracles import ORACLES
 
 
@@ -42,14 +43,47 @@ def _claim(claim: Claim) -> str:
             f"           by {record.method}; from {record.derivation}",
             f"           shares code with {record.shares_code_with}; checked itself: {record.identities}",
         ]
+    if claim.name in LEDGER:
+        lines += ["", *_statistics([LEDGER[claim.name]])]
     return "\n".join(lines)
 
 
 def _operator(name: str) -> str:
-    record = OPERATORS[name]
-    function = getattr(reference, name)
+    record, function = OPERATORS[name], getattr(reference, name)
     lines = [f"{name}{inspect.signature(function)}".replace("'", ""), "", inspect.getdoc(function) or "", ""]
-    bound = inspect.getdoc(record.bound) or ""
-    lines += [f"error bound  {bound}", "", "claims"]
-    lines += [f"  {c.label:10} {c.name}" for c in CLAIMS.values() if name in c.operators and c.kind == "theorem"]
+    lines += [f"tried in     {', '.join(record.widths)}{_kind(record)}"]
+    bound = (inspect.getdoc(record.bound) or "").splitlines()
+    lines += [f"error bound  {bound[0]}", *(f"             {line}".rstrip() for line in bound[1:])]
+    about = [claim for claim in CLAIMS.values() if name in claim.operators]
+    lines += ["", "theorems"]
+    for claim in (claim for claim in about if claim.kind == "theorem"):
+        lines += [f"  {claim.label:4} {claim.name}", f"       {_first_line(claim)}"]
+    lines += ["", "agreement"]
+    for claim in (claim for claim in about if claim.kind == "agreement"):
+        lines += [f"  {claim.name}", f"       {_first_line(claim)}"]
+    if drawn := [LEDGER[claim.name] for claim in about if claim.name in LEDGER]:
+        lines += ["", *_statistics(drawn)]
     return "\n".join(lines)
+
+
+def _first_line(claim: Claim) -> str:
+    """Of its sentence; dots say that it goes on."""
+    first, *more = claim.sentence.splitlines()
+    return f"{first} ..." if more and more[0] else first
+
+
+def _kind(record: Operator) -> str:
+    """What keeps a call from having one right answer."""
+    return "; its answer is drawn" * record.random + "; its answer is an object with a history" * record.stateful
+
+
+def _statistics(entries: Iterable[Entry]) -> list[str]:
+    """Each entry of the ledger with its cases: the smallest mistake that must be seen, and with what power in how many draws."""
+    lines = [f"statistics (false alarms of all claims together: at most {promises()['run_budget']:.0e} a run)"]
+    for entry in entries:
+        lines.append(f"  {entry.label:4} {entry.claim}: share {entry.share:g}, {entry.alpha:.1e} for each number")
+        for case in entry.cases:
+            planned = entry.plan(case, "float64")
+            seen = f"{case.effect_of}, {case.effect:.4f} off, is seen with power {planned.power:.6f} in {planned.draws} draws"
+            lines.append(f"       {case.name}: {seen}")
+    return lines

@@ -80,7 +80,7 @@ def boltzmann_keeps_the_order_of_values(port: Trial, s: Softened) -> None:
 
 
 def _rate(x: Floats) -> tuple[Floats, Floats]:
-    """exp(x), and the error of x in float64 (two roundings) and of exp."""
+    """exp(x), and the error of x in float64 (two roundings) and of exp; beyond +-2^20 that is 0 or at least exp(700) either way."""
     value = np.exp(np.minimum(x, 700.0))
     return value, value * gamma(2 * np.minimum(np.abs(x), 2.0**20) + ELEMENTARY, UNIT["float64"])
 
@@ -94,7 +94,8 @@ def boltzmann_tends_to_greedy_exponentially(port: Trial, s: Softened) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         rate, off = _rate(np.where(gap > 0, -gap / s.temperature, -np.inf))
     ties = (gap == 0).sum(axis=-1, keepdims=True)
-    room, slack = (np.where(gap > 0, term, 0.0).sum(axis=-1, keepdims=True) / ties for term in (rate, off + rate * 2.0**-50))
+    summed = off + rate * gamma(s.q.shape[-1] + 1, UNIT["float64"])  # A - 1 additions, a division, |found - due|
+    room, slack = (np.where(gap > 0, term, 0.0).sum(axis=-1, keepdims=True) / ties for term in (rate, summed))
     port.at_most(np.abs(found - due), np.broadcast_to(room, due.shape), error + due_error + slack + UNIT["float64"] * due)
 
 

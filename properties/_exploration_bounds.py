@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from properties._aggregates_bounds import softmax_error
 from properties._bounds import Floats, gamma
-from properties._claim import Seeded
 from properties._draw import ROUGH, fractions_of_one, rows
 
 SUTTON = "Sutton & Barto 2018, §2.2"
 SOFTMAX = "Sutton & Barto 2018, eq. 2.11"
-LECTURE = "Levine, CS 285, exploration"
+LECTURE = "Agrawal 2021, Computational Sensorimotor Learning, lecture 4"
 
 
 def shares(q: Floats) -> Floats:
@@ -51,4 +50,3 @@ def infinite_rows(styles: tuple[str, ...] = ROUGH) -> st.SearchStrategy[Floats]:
 
 
 EPSILON = {"epsilon": fractions_of_one(), "over": st.sampled_from(["all", "others"])}
-SEEDS = st.integers(0, 2**32 - 1).map(Seeded)

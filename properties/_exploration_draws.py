@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtr, softmax
 
 from properties._bounds import UNIT, Floats
+from properties._exploration_bounds import shares
 from properties._ledger import Case, coarse
 from properties._sampled import Observations, Stream, agreements, cells, dependence, halfway, indices, sampled
 from properties._trial import Trial
@@ -23,11 +24,6 @@ Q = np.array([[1.0, 3.0, 0.0, 2.0], [2.0, 2.0, -1.0, 0.5], [-1.0, -3.0, -2.0, -1
 ACTIONS = Q.shape[1]
 
 
-def _ties(q: Floats) -> Floats:
-    best = q == q.max(axis=-1, keepdims=True)
-    return np.asarray(best / best.sum(axis=-1, keepdims=True))
-
-
 def _first(q: Floats) -> Floats:
     return np.asarray(np.eye(ACTIONS)[np.argmax(q, axis=-1)])
 
@@ -36,7 +32,7 @@ def _ties_by_index(q: Floats) -> Floats:
     """The tie set as the actions whose VALUE is the argmax INDEX; where there is none, the greedy action."""
     same = q == np.argmax(q, axis=-1)[..., None]
     count = same.sum(axis=-1, keepdims=True)
-    return np.where(count > 0, same / np.maximum(count, 1), _ties(q))
+    return np.where(count > 0, same / np.maximum(count, 1), shares(q))
 
 
 def _explored(greedy: Floats, over: str) -> Floats:
@@ -48,16 +44,16 @@ def _mixed(greedy: Floats, over: str, epsilon: float = EPSILON) -> Floats:
 
 
 def _tied_actions_never_explored(q: Floats) -> Floats:
-    rest = (_ties(q) == 0) / (_ties(q) == 0).sum(axis=-1, keepdims=True)
-    return np.asarray((1 - EPSILON) * _ties(q) + EPSILON * rest)
+    rest = (shares(q) == 0) / (shares(q) == 0).sum(axis=-1, keepdims=True)
+    return np.asarray((1 - EPSILON) * shares(q) + EPSILON * rest)
 
 
 def _epsilon_case(over: str) -> Case:
-    due, swapped = _mixed(_ties(Q), over), "others" if over == "all" else "all"
+    due, swapped = _mixed(shares(Q), over), "others" if over == "all" else "all"
     wrong = {
-        f"explores-over-{swapped}": _mixed(_ties(Q), swapped),
-        "dop-epsilon-applied-twice": _mixed(_ties(Q), over, 1 - (1 - EPSILON) ** 2),
-        "epsilon-is-the-greedy-share": _mixed(_ties(Q), over, 1 - EPSILON),
+        f"explores-over-{swapped}": _mixed(shares(Q), swapped),
+        "dop-epsilon-applied-twice": _mixed(shares(Q), over, 1 - (1 - EPSILON) ** 2),
+        "epsilon-is-the-greedy-share": _mixed(shares(Q), over, 1 - EPSILON),
         "first-maximiser-takes-ties": _mixed(_first(Q), over),
         "bandits-argmax-compared-with-values": _mixed(_ties_by_index(Q), over),
     }
@@ -80,7 +76,7 @@ def epsilon_greedy_draws_follow_their_probabilities(port: Trial, case: Case, siz
 
 def _epsilon_dependence(over: str) -> Case:
     """Two random numbers make one draw, the coin and the explored action: either may be shared by the rows."""
-    greedy = _ties(Q[0])
+    greedy = shares(Q[0])
     free = _explored(greedy, over)
     due, cross = _mixed(greedy, over), float(greedy @ free)
     coin = (1 - EPSILON) * float(greedy @ greedy) + EPSILON * float(free @ free)
@@ -118,7 +114,7 @@ def _boltzmann_case() -> Case:
         "temperature-multiplies": softmax(PREFERRED * TEMPERATURE, axis=-1),
         "temperature-ignored": softmax(PREFERRED, axis=-1),
         "temperature-twice": softmax(PREFERRED / TEMPERATURE**2, axis=-1),
-        "greedy": _ties(PREFERRED),
+        "greedy": shares(PREFERRED),
         "boltzmann-exp-overflow": _clipped(PREFERRED),
     }
     names = tuple(f"action {a} in state {s}" for s in range(len(PREFERRED)) for a in range(ACTIONS))
@@ -172,7 +168,7 @@ def _noise(port: Trial, stream: Stream, place: int, inputs: int = INPUTS, output
     return np.asarray(noise_in), np.asarray(noise_out)
 
 
-@sampled("X3", source=f"{NOISY}, §3.1", operators=["sample_layer_noise"], share=0.04, cases=[_noise_case()])
+@sampled("X3", source=f"{NOISY}, §3(b)", operators=["sample_layer_noise"], share=0.04, cases=[_noise_case()])
 def layer_noise_is_standard_normal(port: Trial, case: Case, size: int, stream: Stream) -> Observations:
     """P(noise > z) = 1 - Phi(z) for the noise of inputs and of outputs."""
     calls = [_noise(port, stream, k) for k in range(-(-size // INPUTS))]
@@ -192,7 +188,7 @@ def _redrawn_case() -> Case:
     return Case("sides of a level", TOGETHER, due, wrong)
 
 
-@sampled("X3", source=f"{NOISY}, §3.1", operators=["sample_layer_noise"], share=0.04, cases=[_redrawn_case()])
+@sampled("X3", source=f"{NOISY}, §3(b)", operators=["sample_layer_noise"], share=0.04, cases=[_redrawn_case()])
 def layer_noise_is_independent(port: Trial, case: Case, size: int, stream: Stream) -> Observations:
     """Neighbours, inputs and outputs, and calls with other seeds lie on the same side of a level as independent draws do."""
     parts = []

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from properties._bounds import Floats, gamma, stored
 from properties._claim import Call, claim, operator
-from properties._draw import BATCHES, ROUGH, STYLES, values
-from properties._exploration_bounds import SEEDS
+from properties._draw import BATCHES, ROUGH, SEEDS, STYLES, values
 from properties._oracles import exact
 from properties._oracles.exploration import factorised_noise_by_digits
 from properties._trial import Trial

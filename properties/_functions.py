@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.floating[Any]]
+WIDTHS = ("float64", "float32")
+"""Operators that call functions of the caller's compute in no half type."""
 
 
 class Linear(NamedTuple):
@@ -41,6 +43,18 @@ class Tent(NamedTuple):
         t = float(np.asarray(self.direction, dtype=displacement.dtype) @ displacement)
         surrogate = np.nan if t > self.cliff else min(t, 2 * self.ridge - t)
         return surrogate, np.nan if t > self.fog else self.stiffness * abs(t)
+
+
+class Raised(NamedTuple):
+    """The same landscape with its surrogate higher by a constant."""
+
+    tent: Tent
+    level: float
+
+    def __call__(self, displacement: Vector) -> tuple[float, float]:
+        """Surrogate and kl."""
+        surrogate, kl = self.tent(displacement)
+        return surrogate + self.level, kl
 
 
 class Hill(NamedTuple):

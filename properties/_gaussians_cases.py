@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from properties._bounds import ELEMENTARY, Floats, gamma
-from properties._claim import Call, Seeded
+from properties._claim import Call
 from properties._draw import BATCHES, STYLES, Shape, array_of, codes, values
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 PER_EXP = 2 * ELEMENTARY
 """1/s^2 is a power of exp(log_std) or of its inverse: exp counts twice."""
-SEEDS = st.integers(0, 2**32 - 1).map(Seeded)
 
 
 # ------------------------------------------------------------------------------------------------------------- drawing

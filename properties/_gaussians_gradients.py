@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, stored
-from properties._claim import Call, Seeded, claim
-from properties._draw import ROUGH
-from properties._gaussians_cases import PER_EXP, SATURATED, SEEDS, Normal, normals, squares, squash, squashings
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, narrowing, stored
+from properties._claim import Absent, Call, Seeded, claim
+from properties._draw import ROUGH, SEEDS
+from properties._gaussians_cases import PER_EXP, SATURATED, Normal, normals, squares, squash, squashings
 from properties._oracles.gaussians import derivative_by_digits
 from properties._trial import Trial
 
@@ -42,7 +42,7 @@ def both_scores_come_from_one_distance(port: Trial, normal: Normal) -> None:
 # ---------------------------------------------------------------------------------------------------- autodifferentiation
 def _casts(port: Trial) -> float:
     """A leaf in a half type may be cast up to four times: what flows back through each cast is rounded, as are their sums."""
-    return 0.0 if port.dtype in ("float64", "float32") else 8 * UNIT[port.dtype]
+    return 8 * narrowing(port.dtype)
 
 
 def log_prob_slopes(port: Trial, action: Floats, mean: Floats, log_std: Floats) -> tuple[Floats, Floats, Floats]:
@@ -94,6 +94,7 @@ def differentiating_tanh_log_prob_stays_finite_at_saturation(port: Trial, call: 
     box = (call.keywords["low"], call.keywords["high"])
     for point in (u, np.full(u.shape, SATURATED[0]), np.full(u.shape, SATURATED[3])):
         bounds = log_prob_slopes(port, point, mean, log_std)
+        # 2 tanh u, or -2 + 4 sigmoid(-2 u): terms of at most 6 together.
         extra = ((gamma(PER_EXP + 10, port.unit) + _casts(port)) * 6, 0.0, 0.0)
         for place in range(3):
             found = port.derivative(place, point, mean, log_std, **call.keywords)
@@ -122,8 +123,7 @@ def _noise(port: Trial, shape: tuple[int, ...], seed: Seeded) -> Floats:
 def _placed(port: Trial, noise: Floats, mean: Floats, log_std: Floats) -> tuple[Floats, Floats]:
     """mean + std noise, and what rounding it may lose: exp, a product, a sum, and the noise itself as it was stored."""
     moved = np.exp(log_std) * noise
-    narrow = 0.0 if port.dtype in ("float64", "float32") else UNIT[port.dtype]
-    error = (gamma(ELEMENTARY + 4, port.unit) + narrow) * np.abs(moved) + gamma(2, port.unit) * np.abs(mean)
+    error = (gamma(ELEMENTARY + 4, port.unit) + narrowing(port.dtype)) * np.abs(moved) + gamma(2, port.unit) * np.abs(mean)
     return mean + moved, stored(error, np.abs(mean) + np.abs(moved), port.dtype)
 
 
@@ -159,16 +159,14 @@ def squashed_draws_come_with_their_own_pre_tanh(port: Trial, call: Call, seed: S
     plain = {"low": -1.0, "high": 1.0}
     noise = port.sample_tanh_gaussian(np.zeros(mean.shape), np.zeros(mean.shape), generator=seed, **plain)[1]
     port.equal(pre_tanh, *_placed(port, noise, mean, log_std), "pre_tanh")
-    narrow = 0.0 if port.dtype in ("float64", "float32") else UNIT[port.dtype] * np.abs(pre_tanh)
-    slope = (np.asarray(high) - np.asarray(low)) / 2 * narrow
+    slope = (np.asarray(high) - np.asarray(low)) / 2 * narrowing(port.dtype) * np.abs(pre_tanh)
     port.equal(action, squash(pre_tanh, low, high), _squash_error(port, pre_tanh, low, high) + slope, "the action")
 
 
 def _squash_error(port: Trial, pre_tanh: Floats, low: Any, high: Any) -> Floats:
-    """tanh_action's rounding, in the port's type, and that of the due."""
-    ends = np.abs(np.asarray(low)) + np.abs(np.asarray(high))
-    error = gamma(PER_EXP + 6, port.unit) * np.broadcast_to(2 * ends, pre_tanh.shape)
-    return stored(2 * error, ends, port.dtype)
+    """The port's rounding and the due's, each that of tanh_action: the way gone, too, is at most |low| + |high|."""
+    ends = np.broadcast_to(np.abs(np.asarray(low)) + np.abs(np.asarray(high)), pre_tanh.shape)
+    return stored(2 * gamma(PER_EXP + 6, port.unit) * ends, ends, port.dtype)
 
 
 @claim(
@@ -188,13 +186,14 @@ def draws_can_be_differentiated_in_mean_and_log_std(port: Trial, normal: Normal,
 def squashed_draws_can_be_differentiated(port: Trial, call: Call, seed: Seeded) -> None:
     """d(action + u)/dm = 1 + (high - low)/2 (1 - tanh(u)^2), and in log s that times s noise, u = m + s noise."""
     mean, log_std = call.arguments[1:]
-    if port.dtype not in ("float64", "float32"):
-        return
+    if narrowing(port.dtype):
+        raise Absent("in a half type the action is that of a rounded u, through which the derivative goes")
     low, high = call.keywords["low"], call.keywords["high"]
     pre_tanh = port.sample_tanh_gaussian(mean, log_std, generator=seed, **call.keywords)[1]
     noise = port.sample_tanh_gaussian(0.0 * mean, 0.0 * log_std, generator=seed, low=-1.0, high=1.0)[1]
     half = (np.asarray(high) - np.asarray(low)) / 2
     rate = 1 + half / np.cosh(np.minimum(np.abs(pre_tanh), 300.0)) ** 2
+    # 1 - tanh^2, in which tanh counts twice (PER_EXP each), and the half width, the port's and the due's: terms of at most half.
     off = gamma(2 * PER_EXP + 12, port.unit) * (1 + half)
     slope = port.derivative(0, mean, log_std, generator=seed, **call.keywords)
     port.equal(slope, rate, off, "in the mean")

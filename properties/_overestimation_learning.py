@@ -18,7 +18,7 @@ from properties._trial import Trial
 
 ARMS, VISITS, DISCOUNT = 3, 2, 0.5
 PAYS, MEAN = (-1.0, 0.75), -0.125
-SUTTON = "Sutton & Barto 2018, §6.7 and example 6.7; van Hasselt 2010, §2"
+SUTTON = "Sutton & Barto 2018, §6.7 and example 6.7; van Hasselt 2010, §3"
 
 
 class Learned(NamedTuple):

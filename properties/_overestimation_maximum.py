@@ -97,7 +97,7 @@ def the_expected_maximum_of_uniforms_is_a_polynomial(port: Trial, e: Estimates) 
 
 @claim(
     "M4",
-    source="Clark 1961, eq. 2-3",
+    source="Clark 1961",
     operators=["expected_maximum"],
     given={"e": estimates(most=2)},
     share=0.5,
@@ -126,7 +126,7 @@ def the_expected_maximum_of_normals_is_the_integral(port: Trial, e: Estimates) -
 
 @claim(
     "M4",
-    source=f"{THRUN}, the maximum of m uniform errors; David & Nagaraja 2003, eq. 3.1.1",
+    source=f"{THRUN}, the maximum of m uniform errors; David & Nagaraja 2003, §3.1",
     operators=["expected_maximum"],
     given={"actions": st.sampled_from([1, 2, 3, 5, 64]), "centre": values((2,)), "kind": KINDS},
     share=0.25,
@@ -142,7 +142,11 @@ def equal_means_gain_with_the_number_of_actions(port: Trial, actions: int, centr
 
 # ----------------------------------------------------------------------------------------------------- what never fails
 @claim(
-    "M2", source="van Hasselt 2010, §2 (Jensen)", operators=["expected_maximum"], given={"e": estimates(), "kind": KINDS}, share=0.5
+    "M2",
+    source="van Hasselt 2010, §2.1 (Jensen)",
+    operators=["expected_maximum"],
+    given={"e": estimates(), "kind": KINDS},
+    share=0.5,
 )
 def the_expected_maximum_exceeds_every_mean_and_no_reach(port: Trial, e: Estimates, kind: str) -> None:
     """max E X <= E max X <= max E X + the sum of E|X - E X|; one estimate gives its mean; uniforms stay below their ends."""

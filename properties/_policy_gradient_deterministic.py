@@ -154,7 +154,11 @@ def _spread(moment: Floats, gain: Floats, port: Trial) -> tuple[Floats, Floats]:
 
 
 def _inexact(moment: Floats, port: Trial) -> float:
-    """What rounding the states and slopes, and the factor of M, may change, relative to the sizes of the terms."""
+    """What rounding the states and slopes, and the factor of M, may change, relative to the sizes of the terms.
+
+    In the port's type: states count twice in a term and slopes once, and one more for what is of second order. In float64: the
+    moment, its factor and the products with it take less than 16 n roundings, of which Cholesky's are magnified by the condition.
+    """
     condition = float(np.trace(moment) / np.linalg.eigvalsh(moment)[0])
     return 4 * UNIT[port.dtype] + float(gamma(16 * len(moment), UNIT["float64"])) * condition
 
@@ -196,6 +200,7 @@ def the_regulators_stochastic_gradient_tends_to_it_as_sigma_squared(port: Trial,
     differs by at sigma = 1."""
     found = [_points(case, port, deviation) for deviation in (0.0, case.deviation, 1.0)]
     none, some, one = (port("deterministic_policy_gradient", slope, jacobian) for _, slope, jacobian, _ in found)
+    # Of the four terms none occurs twice, all with weights of at most 1.
     slack = none[1] + some[1] + one[1] + sum(part[3] for part in found)
     own = gamma(4, UNIT["float64"]) * (np.abs(none[0]) + np.abs(some[0]) + np.abs(one[0]))
     port.equal(some[0] - none[0], case.deviation**2 * (one[0] - none[0]), 2 * slack + own)
@@ -233,6 +238,8 @@ def the_stochastic_gradient_tends_to_the_deterministic_one_as_sigma_squared(port
     stochastic = (w * -slope * score[:, 0]).sum(axis=1) @ case.feature / len(c)
     plain, error = port("deterministic_policy_gradient", c[:, :1], case.feature[:, :, None])
     due = exact(sigma) ** 2 * 3 * (exact(c[:, 2]) @ exact(case.feature)) * Fraction(1, len(c))
+    # The advantage and log sigma as the port gets them, which moves 1/sigma by a factor of 1 + |log sigma| u; in float64 exp and
+    # log of sigma, the products of each term, and the sums over nodes and states.
     narrow = 2 * UNIT[port.dtype] * (1 + abs(np.log(sigma))) + gamma(3 * ELEMENTARY + 16, UNIT["float64"])
     size = np.abs(w * advantage * np.abs(score[:, 0])).sum(axis=1) @ np.abs(case.feature) / len(c)
     apart = np.abs(w) * (np.abs(advantage) * score_error[:, 0] + slope_error * np.abs(score[:, 0]))

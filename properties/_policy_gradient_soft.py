@@ -9,15 +9,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from properties._aggregates_bounds import holds_in
-from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, stored
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, narrowing, stored
 from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, ROUGH, STYLES, distributions, values
 from properties._oracles import exact
 from properties._oracles.policy_gradient import temperature_loss_by_digits
 from properties._trial import Trial
 
-HAARNOJA = "Haarnoja et al. 2018 (SAC), eqs. 7 and 12"
-TUNED = "Haarnoja et al. 2019 (SAC applications), eq. 18"
+HAARNOJA = "Haarnoja et al. 2018 (arXiv 1812.05905), eq. 7"
+TUNED = "Haarnoja et al. 2018 (arXiv 1812.05905), eq. 18"
 COEFFICIENTS = (0.5, 0.0, 1.0, 0.2, 2.0, 1.0 / 3.0)
 
 
@@ -174,6 +174,7 @@ def expected_soft_policy_loss_is_least_at_boltzmann(port: Trial, case: Actions) 
     for log_prob, attained in ((np.log(case.policy), False), (q / t - log_sum, True)):
         found, error = port("soft_policy_loss", q, q, log_prob, entropy_coefficient=t)
         share = np.exp(log_prob)
+        # log pi as the port gets it, and what it answers, rounded to its type.
         narrow = UNIT[port.dtype] * (t * np.abs(log_prob) * 2 + np.abs(q))
         slack = float(
             (share * (error + narrow)).sum() + gamma(len(q) + 4 * ELEMENTARY, UNIT["float64"]) * _size(share, q, t, log_prob)
@@ -217,6 +218,7 @@ def temperature_gradient_lies_between_the_loss_s_differences(port: Trial, t: Tun
             return
         ends.append(port("temperature_loss", *call.arguments, **moved))
     (right, right_error), (here, here_error), (left, left_error) = ends
+    # h = 1/4, so what is off in a value counts four times in its difference.
     slack = 4 * (right_error + left_error + 2 * here_error) + slope_error
     slack = slack + gamma(4, UNIT["float64"]) * 4 * (np.abs(right) + np.abs(here) + np.abs(left))
     sign = np.where(t.log_prob + t.target_entropy < 0, 1.0, -1.0)
@@ -248,8 +250,8 @@ def differentiating_temperature_loss_moves_log_alpha_only(port: Trial, t: Tuning
     found = port.derivative("log_coefficient", *call.arguments, **call.keywords)
     each = temperature_loss_by_digits(t.log_prob, log_coefficient=t.log_coefficient, target_entropy=t.target_entropy)
     size = np.exp(t.log_coefficient) * (np.abs(t.log_prob) + abs(t.target_entropy))
-    narrow = 0.0 if port.dtype in ("float64", "float32") else UNIT[port.dtype]
-    bound = float((size * (gamma(t.log_prob.size + ELEMENTARY + 5, port.unit) + 4 * narrow)).sum())
+    # In a half type each output's share may be cast on the way back, and so may the three numbers that it is made of.
+    bound = float((size * (gamma(t.log_prob.size + ELEMENTARY + 5, port.unit) + 4 * narrowing(port.dtype))).sum())
     due: Any = np.array(each.sum(), dtype=object)
     port.equal(found, due, stored(bound, found, port.dtype))
     slope = port.derivative(0, *call.arguments, **call.keywords)

@@ -12,8 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from properties._bounds import UNIT, Floats, gamma
 from properties._claim import Call, Seeded, claim, operator
-from properties._draw import ROUGH, values
-from properties._exploration_bounds import SEEDS
+from properties._draw import ROUGH, SEEDS, values
 from properties._oracles import exact
 from properties._oracles.priorities import PlainList
 from properties._trial import Trial
@@ -200,6 +199,7 @@ def draws_have_positive_priority_and_strata_their_range(
     port.holds(bool(np.all(priority[found] > 0)), "no draw has priority 0", found=found)
     if stratified:
         upto, k = np.cumsum(priority), np.arange(size)
+        # N - 1 additions of each prefix sum, the port's and these; the range's end, a quotient and a product; and the draw's.
         slack = gamma(2 * len(priority) + 8, port.unit) * upto[-1]
         port.at_most((upto - priority)[found], (k + 1) / size * upto[-1], slack, "the sum before it <= the end of its range")
         port.at_most(k / size * upto[-1], upto[found], slack, "the start of its range <= the sum up to it")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from properties._bounds import Floats
 from properties._claim import Call, claim
-from properties._draw import distributions, values
+from properties._draw import FINE, distributions, values
 from properties._oracles import exact
 from properties._oracles.trust_region import (
     fisher_of_gaussians,
@@ -23,9 +23,8 @@ from properties._trial import Trial
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 TRPO = "Schulman et al. 2015 (TRPO), appendix C"
-AMARI = "Amari 1998, §2"
+AMARI = "Amari 1998"
 DAMPING = st.sampled_from([0.0, 0.5, 2.0])
-FINE = ("generic", "ties", "equal")
 FISHER = ["fisher_vector_product"]
 DIGITS_LEFT = 2.0**-100
 """What numerical differentiation at 50 digits may leave of a Hessian's entry; the sizes drawn here are below 2^10."""

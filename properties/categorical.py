@@ -132,7 +132,7 @@ def inner_backups(draw: Draw) -> Backup:
     return b._replace(reward=np.asarray(inner), terminated=np.zeros(inner.shape, dtype=bool), discount=discount)
 
 
-@claim("C1", source=f"{C51}; Lyle et al. 2019, Proposition 1", operators=["categorical_projection"], given={"b": inner_backups()})
+@claim("C1", source=f"{C51}; Lyle et al. 2019", operators=["categorical_projection"], given={"b": inner_backups()})
 def projection_keeps_the_mean_inside_the_support(port: Trial, b: Backup) -> None:
     """Where r + g z lies inside the support for every atom, the projected mean is r + g times the mean."""
     moved = exact(b.reward[..., None]) + exact(b.discount) * exact(b.atoms)
@@ -210,6 +210,7 @@ def the_projected_backup_contracts_by_the_root_of_gamma(port: Trial, b: Backup, 
     before, after = (squared_cramer_distance(b.atoms, *pair) for pair in ((b.probability, other), (one, two)))
     g = exact(np.where(b.terminated, 0.0, b.discount))
     wrong = np.cumsum(one_error + two_error, axis=-1)[..., :-1]
-    slack = np.sqrt((np.diff(b.atoms) * wrong**2).sum(axis=-1))
+    # The distance is a norm of the difference: off by at most the norm of the errors, itself of K + 8 roundings or fewer.
+    slack = np.sqrt((np.diff(b.atoms) * wrong**2).sum(axis=-1)) * (1 + gamma(len(b.atoms) + 8, UNIT["float64"]))
     left, right = (np.sqrt(np.asarray(part, dtype=object).astype(np.float64)) for part in (after, g * before))
-    port.at_most(left, right, slack + 4 * UNIT["float64"] * (left + right))
+    port.at_most(left, right, slack + gamma(2, UNIT["float64"]) * (left + right))  # a fraction rounded, and its root

@@ -9,20 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from properties import _control_variates_coupling, _control_variates_variance  # noqa: F401  (register their claims)
+from properties import _control_variates_coupling  # noqa: F401  (register its claims)
 from properties._bounds import UNIT, Floats, gamma
 from properties._claim import TABULAR, Call, claim, operator
-from properties._draw import ROUGH, STYLES, batches, fractions_of_one, values
+from properties._control_variates_bias import MIXING, QPROP
+from properties._control_variates_variance import ROSS
+from properties._draw import FINE, ROUGH, STYLES, batches, fractions_of_one, values
 from properties._oracles import exact
 from properties._oracles.control_variates import q_prop_by_fractions, second_moments
 from properties._trial import Trial
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-QPROP = "Gu et al. 2017 (Q-Prop)"
-ROSS = "Ross 2002, Simulation, §8.2"
 RULES = ("standard", "optimal", "conservative", "aggressive")
-FINE = ("generic", "ties", "equal")
-"""Values of few bits and one scale: sums and products of some of them are exact in float32, too."""
 
 
 # ----------------------------------------------------------------------------------------------------------- operators
@@ -158,7 +156,7 @@ def _expansions(draw: Draw) -> dict[str, Floats]:
     return whole | {"hessian": np.rint(draw(values((d, d), FINE)) / 16)}
 
 
-@claim("Q1", source=f"{QPROP}, eq. 7", operators=["taylor_control_variate"], given={"case": _expansions()})
+@claim("Q1", source=f"{QPROP}, §3.1", operators=["taylor_control_variate"], given={"case": _expansions()})
 def taylor_control_variate_is_the_critic_to_first_order(port: Trial, case: dict[str, Floats]) -> None:
     """Q(a) = Q(mu) + control variate + (a - mu)' H (a - mu) / 2 for a quadratic critic: nothing of first order is left."""
     action, mean, slope, hessian = (exact(case[name]) for name in ("action", "mean", "slope", "hessian"))
@@ -240,14 +238,14 @@ def a_constant_row_gets_no_weight(port: Trial, row: Floats, rule: str, n: int, w
 EXACT_BATCH = {"batch": batches_of_q_prop(FINE)}
 
 
-@claim("Q1", source=f"{QPROP}, eq. 10", operators=["q_prop_gradient"], given=EXACT_BATCH, oracle="q_prop_by_fractions")
+@claim("Q1", source=f"{QPROP}, §3.2", operators=["q_prop_gradient"], given=EXACT_BATCH, oracle="q_prop_by_fractions")
 def q_prop_gradient_is_residual_plus_analytic_half(port: Trial, batch: Batch) -> None:
     """The mean over the batch of score (A - w C) + w J'g, both halves with the same weight: an ascent direction."""
     found, error = port("q_prop_gradient", *batch)
     port.equal(found, q_prop_by_fractions(*batch), error)
 
 
-@claim("Q1", source=f"{QPROP}, eq. 10 with weight 0; Williams 1992", operators=["q_prop_gradient"], given=EXACT_BATCH)
+@claim("Q1", source=f"{QPROP}, §3.2 with weight 0; Williams 1992", operators=["q_prop_gradient"], given=EXACT_BATCH)
 def q_prop_with_weight_zero_is_the_likelihood_ratio_gradient(port: Trial, batch: Batch) -> None:
     """With weight 0 neither critic nor control variate is felt: the mean of score times advantage is left."""
     found, error = port("q_prop_gradient", *batch._replace(weight=np.zeros(len(batch.weight))))
@@ -265,7 +263,7 @@ def repeating_a_batch_changes_no_gradient(port: Trial, batch: Batch) -> None:
     port.equal(found, due, error + other)
 
 
-@claim("Q8", source=f"{QPROP}, §2.3 (direct mixing)", operators=["mixed_gradient"], given={
+@claim("Q8", source=MIXING, operators=["mixed_gradient"], given={
     "batch": batches_of_q_prop(FINE), "fraction": fractions_of_one(),
 })  # fmt: skip
 def mixed_gradient_is_the_weighted_sum_of_both_gradients(port: Trial, batch: Batch, fraction: float) -> None:
@@ -277,7 +275,7 @@ def mixed_gradient_is_the_weighted_sum_of_both_gradients(port: Trial, batch: Bat
     port.equal(found, exact(fraction) * on_policy + (1 - exact(fraction)) * off_policy, error)
 
 
-@claim("Q8", source=f"{QPROP}, §2.3 (direct mixing)", operators=["mixed_gradient"], given={
+@claim("Q8", source=MIXING, operators=["mixed_gradient"], given={
     "batch": batches_of_q_prop(("generic",)), "fraction": st.sampled_from([0.0, 1.0]),
 })  # fmt: skip
 def a_half_of_no_weight_is_not_read(port: Trial, batch: Batch, fraction: float) -> None:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from properties import _exploration_boltzmann, _exploration_every_draw, _exploration_noise  # noqa: F401  (register their claims)
 from properties._aggregates_bounds import EVERY_TEMPERATURE, holds_in
-from properties._bounds import Floats, gamma
+from properties._bounds import UNIT, Floats, gamma
 from properties._claim import Call, claim, operator
-from properties._draw import ROUGH, STYLES, rows, temperatures, values
-from properties._exploration_bounds import EPSILON, LECTURE, SEEDS, SUTTON, boltzmann_error, infinite_rows, shares
+from properties._draw import ROUGH, SEEDS, STYLES, rows, temperatures, values
+from properties._exploration_bounds import EPSILON, LECTURE, SUTTON, boltzmann_error, infinite_rows, shares
 from properties._oracles import exact
 from properties._oracles.exploration import epsilon_greedy_by_enumeration, greedy_by_enumeration
 from properties._trial import Trial
@@ -65,9 +65,10 @@ PROBABILITIES = ("greedy", "epsilon_greedy", "boltzmann")
 # ------------------------------------------------------------------------------------------------------- epsilon-greedy
 @claim("X1", source=SUTTON, operators=["greedy"], given={"q": infinite_rows()}, oracle="greedy_by_enumeration")
 def greedy_shares_one_among_the_maximisers(port: Trial, q: Floats) -> None:
-    """greedy is 1/k on each of the k maximisers and exactly 0 elsewhere, where values of +inf tie."""
+    """greedy is 1/k on each of the k maximisers, exactly 0 elsewhere; +inf ties with +inf, and neighbouring floats do not tie."""
     found, error = port("greedy", q)
     port.equal(found, greedy_by_enumeration(q), error)
+    port.equal(port.greedy(np.array([1.0, 1.0 + 2 * UNIT[port.dtype]])), [0.0, 1.0], 0.0, "neighbouring floats")
 
 
 @claim(

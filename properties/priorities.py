@@ -234,6 +234,17 @@ def normalisers_differ_by_a_constant_and_leave_no_weight_above_one(port: Trial, 
     port.equal(alone, batch, batch_error + alone_error, "N does not count where weights are normalised")
 
 
+@claim("P2", source=f"{SCHAUL}, §3.4 (for stability, 1/max w)", operators=["importance_weights"], given=GIVEN, share=0.5)
+def only_the_memorys_normaliser_reads_its_smallest_probability(port: Trial, s: Sampled) -> None:
+    """Normalised over the batch, or not at all, the weights are the same whatever the smallest probability of the memory."""
+    for normalizer in ("batch", None):
+        due, error = _weights(port, s, normalizer=normalizer, minimum_probability=None)
+        for part in (1.0, 0.5, 2.0**-6):
+            least = float(s.probability.min()) * part
+            found, off = _weights(port, s, normalizer=normalizer, minimum_probability=least)
+            port.equal(found, due, error + off, f"normalizer {normalizer!r}, minimum_probability {least}")
+
+
 @claim("P2", source=f"{SCHAUL}, §3.4", operators=["importance_weights"], given=GIVEN)
 def rarer_samples_weigh_more_and_fair_ones_weigh_one(port: Trial, s: Sampled) -> None:
     """P(i) <= P(j) implies w_i >= w_j; exponent 0 gives 1; P = 1/N gives 1 at every exponent, normalised or not."""

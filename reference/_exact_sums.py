@@ -1,4 +1,5 @@
-"""Sums that are exact until they are rounded once, and products with exponentials that overflow only if the product does."""
+"""Sums and quotients that are exact until they are rounded once, and products with exponentials that overflow only if the product
+does."""
 
 from __future__ import annotations
 
@@ -33,3 +34,18 @@ def exact_sum(row: list[float]) -> float:
     except OverflowError:
         piece = 2.0 ** -len(row).bit_length()
         return exact_sum([x * piece for x in row]) / piece
+
+
+def integers(row: list[float]) -> tuple[list[int], int]:
+    """Integers and the unit they are counted in: each entry of the row is its integer / unit, exactly."""
+    ratios = [x.as_integer_ratio() for x in row]
+    unit = max(denominator for _, denominator in ratios)  # all are powers of two, so the largest is a multiple of each
+    return [numerator * (unit // denominator) for numerator, denominator in ratios], unit
+
+
+def quotient(numerator: int, denominator: int) -> float:
+    """numerator / denominator, correctly rounded, ±inf beyond the float range."""
+    try:
+        return numerator / denominator
+    except OverflowError:
+        return math.inf if numerator > 0 else -math.inf

@@ -23,7 +23,7 @@ from reference._checks import (
     same_shape,
     scalar,
 )
-from reference.control_variates import _integers, _quotient
+from reference._exact_sums import integers, quotient
 from reference.gaussians import _half_width
 
 
@@ -199,11 +199,11 @@ def _moments(x: FloatArray) -> Refit:
 
 def _row_moments(row: list[float]) -> tuple[float, float]:
     """Mean and population deviation of a row, in integers up to the last division."""
-    x, unit = _integers(row)
+    x, unit = integers(row)
     n, total = len(x), sum(x)
     variance = n * sum(q * q for q in x) - total * total  # times (n · unit)²
     # 128 more bits make the integer square root good to 2⁻⁶⁴ of itself, well below the rounding of the quotient.
-    return _quotient(total, n * unit), _quotient(math.isqrt(variance << 128), (n * unit) << 64)
+    return quotient(total, n * unit), quotient(math.isqrt(variance << 128), (n * unit) << 64)
 
 
 def _climbed(

@@ -5,13 +5,11 @@ All gradients are ascent directions of the objective. The sums are exact up to t
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from reference._checks import FloatArray, choice, finite_array, last_axis, real_array, same_shape, scalar, sized_array
-from reference._exact_sums import total
+from reference._exact_sums import integers, quotient, total
 
 RULES = ("standard", "optimal", "conservative", "aggressive")
 
@@ -154,28 +152,13 @@ def _flat(rows: FloatArray) -> FloatArray:
 
 def _weight(advantage: list[float], control_variate: list[float], rule: str, centered: bool) -> float:
     """One row's weight, in integers: the signs of Cov and Var are those of the floats given, not of their rounding."""
-    x, x_unit = _integers(advantage)
-    y, y_unit = _integers(control_variate)
+    x, x_unit = integers(advantage)
+    y, y_unit = integers(control_variate)
     covariance = sum(p * q for p, q in zip(x, y, strict=True))
     variance = sum(q * q for q in y)
     if centered:  # both times n², which cancels in their ratio
         covariance = len(x) * covariance - sum(x) * sum(y)
         variance = len(y) * variance - sum(y) ** 2
     if rule == "optimal":
-        return _quotient(covariance * y_unit, variance * x_unit) if variance > 0 else 0.0
+        return quotient(covariance * y_unit, variance * x_unit) if variance > 0 else 0.0
     return float((covariance > 0) - (rule == "aggressive" and covariance < 0))
-
-
-def _integers(row: list[float]) -> tuple[list[int], int]:
-    """Integers and the unit they are counted in: each entry of the row is its integer / unit, exactly."""
-    ratios = [x.as_integer_ratio() for x in row]
-    unit = max(denominator for _, denominator in ratios)  # all are powers of two, so the largest is a multiple of each
-    return [numerator * (unit // denominator) for numerator, denominator in ratios], unit
-
-
-def _quotient(numerator: int, denominator: int) -> float:
-    """numerator / denominator, correctly rounded, ±inf beyond the float range."""
-    try:
-        return numerator / denominator
-    except OverflowError:
-        return math.inf if numerator > 0 else -math.inf

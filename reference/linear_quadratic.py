@@ -120,6 +120,13 @@ def objective(problem: LinearQuadratic, gain: ArrayLike, *, deviation: float = 0
     >>> round(objective(problem, [[0.0]]), 12)
     -6.0
 
+    It is (1 − γ) E V(x_0), noise in the world and in the policy included:
+
+    >>> noisy, gain = LinearQuadratic([[0.5]], [[1.0]], [[1.0]], [[1.0]], 0.8, [[3.0]], [[1.0]]), [[0.1]]
+    >>> cost = value_matrix(noisy, gain)[0, 0] + value_constant(noisy, gain, deviation=2.0)
+    >>> bool(np.isclose(objective(noisy, gain, deviation=2.0), -(1.0 - 0.8) * cost))
+    True
+
     problem, gain  as in value_matrix
     deviation      scalar  σ in [0, inf), in units of action
     returns        in units of reward; (1 − γ) times the expected return
@@ -204,6 +211,8 @@ def optimal_gain(problem: LinearQuadratic) -> FloatArray:
     >>> problem = LinearQuadratic([[1.0]], [[1.0]], [[1.0]], [[1.0]], 0.5, None, [[1.0]])
     >>> optimal_gain(problem).round(6), optimal_gain(problem._replace(discount=0.0))
     (array([[-0.414214]]), array([[0.]]))
+    >>> bool(np.abs(objective_gradient(problem, optimal_gain(problem))).max() < 1e-12)
+    True
 
     problem  LinearQuadratic
     returns  [d, n]

@@ -80,7 +80,7 @@ def double_estimate(select: ArrayLike, evaluate: ArrayLike) -> FloatArray:
                         independent
     returns   [...]     in units of value
     raises    ValueError if shapes differ, data has NaN or is not real, or there is no action
-    source    van Hasselt 2010, §3, the double estimator
+    source    van Hasselt 2010, §2.2, the double estimator
     """
     chooser, judge = real_array("select", select), real_array("evaluate", evaluate)
     last_axis("select", chooser)

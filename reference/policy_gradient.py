@@ -35,7 +35,7 @@ def reinforce_loss(log_prob: ArrayLike, advantage: ArrayLike) -> FloatArray:
     advantage  [...]  A, in units of value, of any sign; a constant: no gradient passes through it
     returns    [...]  in nats times units of value
     raises     ValueError if shapes differ, or data has NaN or is not real
-    source     Williams 1992, eq. (4); Sutton & Barto 2018, eq. (13.11), with the sign of a loss
+    source     Williams 1992, §4; Sutton & Barto 2018, eq. (13.11), with the sign of a loss
     """
     log_p, a = _pair("log_prob", log_prob, "advantage", advantage)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -54,7 +54,7 @@ def reinforce_loss_gradient(log_prob: ArrayLike, advantage: ArrayLike) -> FloatA
     advantage  [...]  A, in units of value
     returns    [...]  in units of value
     raises     ValueError as reinforce_loss
-    source     the derivative of Williams 1992, eq. (4)
+    source     the derivative of Williams 1992, §4
     """
     return np.asarray(-_pair("log_prob", log_prob, "advantage", advantage)[1])
 

@@ -109,7 +109,7 @@ def fisher_vector_product(
     returns           [P]                   the gradient in w at w = v of the quadratic KL ½ wᵀ(F + damping · I) w
     raises            ValueError if shapes do not fit, data is NaN or not real, log_std is infinite, damping is out of
                       range, or log_std_jacobian comes without log_std
-    source            Amari 1998, §2; Schulman et al. 2015 (TRPO), appendix C
+    source            Amari 1998; Schulman et al. 2015 (TRPO), appendix C
     """
     v = _vector("vector", vector)
     damp = scalar("damping", damping, "[0, inf)")

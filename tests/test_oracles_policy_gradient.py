@@ -27,6 +27,7 @@ from properties._oracles.policy_gradient import (
     regulator_action_slope,
     regulator_gradient_by_duals,
     regulator_moments,
+    surrogate_slope_by_differences,
     temperature_loss_by_digits,
 )
 from reference import linear_quadratic
@@ -80,6 +81,14 @@ def test_ratios_and_temperature() -> None:
     same(ratios_by_digits(ZERO), [1])
     close(ratios_by_digits(np.log([2.0])), [2.0])
     same(temperature_loss_by_digits(ONE, log_coefficient=0.0, target_entropy=2.0), [-3])
+
+
+def test_slope_of_the_surrogate() -> None:
+    h = 2.0**-40
+    close(surrogate_slope_by_differences(ZERO, ONE, 0.5, step=h), [math.sinh(h) / h])
+    log_four = 2 * np.log([2.0])
+    same(surrogate_slope_by_differences(log_four, ONE, 0.5, step=h), [0])
+    close(surrogate_slope_by_differences(log_four, -ONE, 0.5, step=h), [-4.0])
 
 
 SCALAR: dict[str, Any] = {"state_cost": 0.0, "control_cost": 1.0, "noise": 0.0, "start": 2.0}

@@ -1,126 +1,13 @@
-"""Wrong operators of the concepts gaussians, policy_gradient and control_variates: rows of tests/wrong_operators.py."""
+"""Wrong operators of the concepts policy_gradient and control_variates: rows of tests/wrong_operators.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 import reference
-from reference.gaussians import GaussianScore
 from reference.policy_gradient import SoftPolicyGradient
-
-LOG_TAU = float(np.log(2 * np.pi))
-
-
-def _density(power: float = 1.0, constant: Any = 1.0, spread: float = 1.0, reduce: Any = np.sum) -> Any:
-    """log N with z = (a - m)/sigma^power, `spread` log sigma, and `constant` times log(2 pi)/2 in each coordinate."""
-
-    def log_prob(a: Any, m: Any, s: Any) -> Any:
-        half = LOG_TAU / 2 * (constant if np.isscalar(constant) else constant(a.shape[-1]))
-        return reduce(-(((a - m) * np.exp(-power * s)) ** 2) / 2 - spread * s - half, axis=-1)
-
-    return log_prob
-
-
-def _once(dimensions: int) -> float:
-    return 1.0 / dimensions
-
-
-def _naive_kl(m: Any, s: Any, m2: Any, s2: Any, power: float = 1.0, sign: float = 1.0, constant: Any = 1.0, gap: float = 1.0) -> Any:
-    ratio = (np.exp(2 * power * s) + gap * (m - m2) ** 2) / np.exp(2 * power * s2)
-    return np.sum(sign * (s2 - s) + ratio / 2 - constant / 2, axis=-1)
-
-
-def _spread_score(change: Any) -> Any:
-    def score(a: Any, m: Any, s: Any) -> GaussianScore:
-        mean, spread = reference.gaussian_score(a, m, s)
-        return GaussianScore(*change(mean, spread, s))
-
-    return score
-
-
-GAUSSIANS = [
-    ("gaussian_log_prob", "squared error over sigma, not sigma squared", "gaussian-nll-exp-minus-logstd", _density(power=0.5)),
-    ("gaussian_log_prob", "mean over dimensions", "", _density(reduce=np.mean)),
-    ("gaussian_log_prob", "one number a dimension", "sac-missing-sum-over-action-dims", _density(reduce=lambda x, axis: x)),
-    ("gaussian_log_prob", "the constant once, not once a dimension", "ppo-ratio-matrix-from-shape", _density(constant=_once)),
-    ("gaussian_log_prob", "no constant", "", _density(constant=0.0)),
-    ("gaussian_log_prob", "no log sigma", "", _density(spread=0.0)),
-    ("gaussian_log_prob", "log sigma read as log variance", "", _density(power=0.5, spread=0.5)),
-    ("gaussian_log_prob", "log sigma clamped", "", lambda a, m, s: reference.gaussian_log_prob(a, m, np.clip(s, -5.0, 2.0))),
-    ("gaussian_log_prob", "a small number added to sigma", "", lambda a, m, s: reference.gaussian_log_prob(
-        a, m, np.log(np.exp(s) + 1e-6))),
-    ("gaussian_log_prob", "one sigma for all dimensions", "gaussian-logstd-single-parameter", lambda a, m, s:
-     reference.gaussian_log_prob(a, m, np.broadcast_to(s[..., :1], s.shape))),
-    ("gaussian_entropy", "mean over dimensions", "gaussian-entropy-not-summed", lambda s: np.mean(s + (1 + LOG_TAU) / 2, axis=-1)),
-    ("gaussian_entropy", "the constant once, not once a dimension", "gaussian-entropy-multivariate-constant", lambda s: np.sum(
-        s, axis=-1) + (1 + LOG_TAU) / 2),
-    ("gaussian_entropy", "log 2 pi without the one", "", lambda s: np.sum(s + LOG_TAU / 2, axis=-1)),
-    ("gaussian_entropy", "the sign", "entropy-estimate-sign", lambda s: -reference.gaussian_entropy(s)),
-    ("gaussian_entropy", "never below zero", "clipped-entropy-negated", lambda s: np.maximum(reference.gaussian_entropy(s), 0.0)),
-    ("gaussian_kl", "the logarithms' signs", "gaussian-kl-formula", lambda m, s, m2, s2: _naive_kl(m, s, m2, s2, sign=-1.0)),
-    ("gaussian_kl", "the other way round", "ppg-kl-direction", lambda m, s, m2, s2: reference.gaussian_kl(m2, s2, m, s)),
-    ("gaussian_kl", "one subtracted once, not once a dimension", "kl-to-standard-normal-dim-constant", lambda m, s, m2, s2:
-     _naive_kl(m, s, m2, s2, constant=1 / m.shape[-1])),
-    ("gaussian_kl", "of a policy from itself", "kl-penalty-between-identical-dists", lambda m, s, m2, s2: reference.gaussian_kl(
-        m, s, m, s)),
-    ("gaussian_kl", "the means left out", "", lambda m, s, m2, s2: _naive_kl(m, s, m2, s2, gap=0.0)),
-    ("gaussian_kl", "deviations for variances", "", lambda m, s, m2, s2: _naive_kl(m, s, m2, s2, power=0.5)),
-    ("gaussian_kl", "a difference of large numbers where it is small", "", _naive_kl),
-    ("gaussian_kl", "half the squared difference of log densities' means", "", lambda m, s, m2, s2: np.sum(
-        (m - m2) ** 2 / np.exp(2 * s2) / 2 + (s - s2) ** 2, axis=-1)),
-    ("gaussian_score", "divided by sigma, not sigma squared", "", _spread_score(lambda m, r, s: (m * np.exp(s), r))),
-    ("gaussian_score", "the sign", "", _spread_score(lambda m, r, s: (-m, -r))),
-    ("gaussian_score", "with respect to sigma", "", _spread_score(lambda m, r, s: (m, r * np.exp(-s)))),
-    ("gaussian_score", "the one is not subtracted", "", _spread_score(lambda m, r, s: (m, r + 1))),
-    ("gaussian_score", "with respect to log variance", "", _spread_score(lambda m, r, s: (m, r / 2))),
-    ("gaussian_score", "sigma is no parameter", "trpo-params-exclude-logstd", _spread_score(lambda m, r, s: (m, 0 * r))),
-]  # fmt: skip
-
-
-def _squashed(jacobian: Any, before: Any = lambda u: u, scale: Any = lambda half, total: total) -> Any:
-    def log_prob(u: Any, mean: Any, log_std: Any, *, low: Any, high: Any) -> Any:
-        half = np.broadcast_to((np.asarray(high) - low) / 2, u.shape)
-        return scale(half, reference.gaussian_log_prob(before(u), mean, log_std) - np.sum(jacobian(u, half), axis=-1))
-
-    return log_prob
-
-
-def _slope(u: Any, half: Any) -> Any:
-    """log of the width's half times 1 - tanh^2, stably."""
-    return np.log(half) + 2 * (np.log(2) - u - np.logaddexp(0.0, -2 * u))
-
-
-def _recovered(u: Any) -> Any:
-    return np.arctanh(np.clip(np.tanh(u), -1 + 1e-6, 1 - 1e-6))
-
-
-SQUASHED = [
-    ("tanh_gaussian_log_prob", "the box has no part in it", "", _squashed(lambda u, h: _slope(u, 1.0))),
-    ("tanh_gaussian_log_prob", "the scaled action inside the logarithm", "squash-log-of-scaled-action", _squashed(
-        lambda u, h: np.log(1 - (h * np.tanh(u)) ** 2 + 1e-6))),
-    ("tanh_gaussian_log_prob", "what was before tanh recovered from the action", "squashed-logp-atanh-clamp", _squashed(
-        _slope, before=_recovered)),
-    ("tanh_gaussian_log_prob", "divided by the scale", "squash-scale-divides-logprob", _squashed(
-        lambda u, h: _slope(u, 1.0), scale=lambda half, total: total / half[..., 0])),
-    ("tanh_gaussian_log_prob", "no Jacobian", "ppo-ratio-bias-from-squash-correction", _squashed(lambda u, h: 0 * u)),
-    ("tanh_gaussian_log_prob", "the Jacobian added", "", _squashed(lambda u, h: -_slope(u, h))),
-    ("tanh_gaussian_log_prob", "a small number inside the logarithm", "", _squashed(
-        lambda u, h: np.log(h) + np.log(1 - np.tanh(u) ** 2 + 1e-6))),
-    ("tanh_gaussian_log_prob", "infinite at saturation", "awr-atanh-at-boundary-inf", _squashed(
-        lambda u, h: np.log(h) + np.log(1 - np.tanh(u) ** 2))),
-    ("tanh_gaussian_log_prob", "the whole width for its half", "", _squashed(lambda u, h: _slope(u, 2 * h))),
-    ("tanh_gaussian_log_prob", "the first dimension's Jacobian for all", "", _squashed(lambda u, h: _slope(u[..., :1], h))),
-    ("tanh_action", "tanh twice", "sac-double-tanh", lambda u, *, low, high: reference.tanh_action(np.tanh(u), low=low, high=high)),
-    ("tanh_action", "always into [-1, 1]", "exploration-noise-ignores-action-scale", lambda u, *, low, high: np.tanh(u)),
-    ("tanh_action", "clipped, not squashed", "", lambda u, *, low, high: np.clip(u, low, high)),
-    ("tanh_action", "about 0 instead of the centre", "", lambda u, *, low, high: (np.asarray(high) - low) / 2 * np.tanh(u)),
-    ("tanh_action", "the logistic function", "", lambda u, *, low, high: low + (np.asarray(high) - low) * expit(u)),
-    ("tanh_action", "rounds beyond the bounds", "", lambda u, *, low, high: (np.asarray(high) + low) / 2 + np.tanh(u) * (
-        (np.asarray(high) - low) / 2) * (1 + 2.0**-51)),
-]  # fmt: skip
 
 
 def _ratio(log_ratio: Any, clip: float) -> tuple[Any, Any]:
@@ -172,10 +59,6 @@ def _temperature(change: str, slope: bool) -> Any:
     return loss
 
 
-def _truncated(advantage: Any) -> Any:
-    return np.trunc(advantage)
-
-
 def _chained(gradient: Any, jacobian: Any) -> Any:
     return np.einsum("bdp,bd->bp", jacobian, gradient)
 
@@ -194,7 +77,8 @@ def _soft_slope(change: Any) -> Any:
 
 POLICY_GRADIENT = [
     ("reinforce_loss", "the sign", "", lambda lp, a: lp * a),
-    ("reinforce_loss", "advantages cast to whole numbers", "reinforce-returns-cast-to-action-dtype", lambda lp, a: -lp * _truncated(a)),
+    ("reinforce_loss", "advantages cast to whole numbers", "reinforce-returns-cast-to-action-dtype", lambda lp, a:
+     -lp * np.trunc(a)),
     ("reinforce_loss", "the first step's return for all", "reinforce-uses-G0-for-all-steps", lambda lp, a: -lp * (
         a[..., :1] if a.ndim else a)),
     ("reinforce_loss", "the probability for its logarithm", "", lambda lp, a: -np.exp(lp) * a),
@@ -202,7 +86,8 @@ POLICY_GRADIENT = [
     ("reinforce_loss", "averaged apart by broadcasting", "ppo-advantage-column-broadcast", lambda lp, a: -lp * np.mean(a)),
     ("reinforce_loss_gradient", "the sign", "", lambda lp, a: a + 0 * lp),
     ("reinforce_loss_gradient", "times the log-probability", "", lambda lp, a: -lp * a),
-    ("reinforce_loss_gradient", "advantages cast to whole numbers", "reinforce-returns-cast-to-action-dtype", lambda lp, a: -_truncated(a)),
+    ("reinforce_loss_gradient", "advantages cast to whole numbers", "reinforce-returns-cast-to-action-dtype", lambda lp, a:
+     -np.trunc(a)),
     ("reinforce_loss_gradient", "bad actions ignored", "", lambda lp, a: -np.maximum(a, 0)),
     ("clipped_surrogate", "the larger branch", "", _surrogate("max")),
     ("clipped_surrogate", "the clipped branch only", "", _surrogate("clipped")),
@@ -221,7 +106,8 @@ POLICY_GRADIENT = [
     ("clipped_surrogate_gradient", "zero throughout", "ppo-value-clip-uses-current-prediction", _surrogate_slope("constant")),
     ("clipped_surrogate_gradient", "vanishes where it should not", "ppo-value-clip-min", _surrogate_slope("wrong side")),
     ("clipped_surrogate_gradient", "inf times 0", "", _surrogate_slope("nan")),
-    ("deterministic_policy_gradient", "sum over the batch", "ddpg-actor-gradient-sum-not-mean", lambda g, j: _chained(g, j).sum(axis=0)),
+    ("deterministic_policy_gradient", "sum over the batch", "ddpg-actor-gradient-sum-not-mean", lambda g, j: _chained(
+        g, j).sum(axis=0)),
     ("deterministic_policy_gradient", "divided by the batch twice", "ddpg-double-batch-division", lambda g, j: _chained(
         g, j).sum(axis=0) / len(g) ** 2),
     ("deterministic_policy_gradient", "a descent direction", "", lambda g, j: -_chained(g, j).mean(axis=0)),
@@ -239,19 +125,22 @@ POLICY_GRADIENT = [
     ("soft_policy_loss", "entropy punished", "entropy-estimate-sign", _soft(np.minimum, lambda lp: -lp)),
     ("soft_policy_loss", "the log-probability squared", "discrete-sac-actor-double-logp", _soft(np.minimum, np.square)),
     ("soft_policy_loss", "the probability for its logarithm", "discrete-sac-logprob-missing-log", _soft(np.minimum, np.exp)),
-    ("soft_policy_loss", "an objective", "", lambda q1, q2, lp, *, entropy_coefficient: np.minimum(q1, q2) - entropy_coefficient * lp),
+    ("soft_policy_loss", "an objective", "", lambda q1, q2, lp, *, entropy_coefficient:
+     np.minimum(q1, q2) - entropy_coefficient * lp),
     ("soft_policy_loss_gradient", "through both critics", "", _soft_slope(lambda g, q1, q2: (-1.0, -1.0, g[2]))),
     ("soft_policy_loss_gradient", "ties to the first", "", _soft_slope(
         lambda g, q1, q2: (-1.0 * (q1 <= q2), -1.0 * (q1 > q2), g[2]))),
     ("soft_policy_loss_gradient", "through the larger", "", _soft_slope(lambda g, q1, q2: (g[1], g[0], g[2]))),
-    ("soft_policy_loss_gradient", "draws pass no gradient", "sac-sample-not-rsample", _soft_slope(lambda g, q1, q2: (0.0, 0.0, g[2]))),
+    ("soft_policy_loss_gradient", "draws pass no gradient", "sac-sample-not-rsample", _soft_slope(
+        lambda g, q1, q2: (0.0, 0.0, g[2]))),
     ("soft_policy_loss_gradient", "the coefficient left out", "", _soft_slope(lambda g, q1, q2: (g[0], g[1], 1.0))),
     ("temperature_loss", "the target's sign", "discrete-sac-target-entropy-sign", _temperature("target", False)),
     ("temperature_loss", "the coefficient's logarithm for it", "", _temperature("variable", False)),
     ("temperature_loss", "the sign", "", _temperature("sign", False)),
     ("temperature_loss", "the batch's mean for each", "", _temperature("mean", False)),
     ("temperature_loss_gradient", "the target's sign", "discrete-sac-target-entropy-sign", _temperature("target", True)),
-    ("temperature_loss_gradient", "with respect to the coefficient", "sac-alpha-gradient-wrong-variable", _temperature("variable", True)),
+    ("temperature_loss_gradient", "with respect to the coefficient", "sac-alpha-gradient-wrong-variable", _temperature(
+        "variable", True)),
     ("temperature_loss_gradient", "the sign", "", _temperature("sign", True)),
     ("temperature_loss_gradient", "may only fall", "", _temperature("one way", True)),
 ]  # fmt: skip
@@ -340,4 +229,4 @@ CONTROL_VARIATES = [
     ("mixed_gradient", "a half of no weight is read", "", _mixed("")),
 ]  # fmt: skip
 
-POLICIES = [*GAUSSIANS, *SQUASHED, *POLICY_GRADIENT, *CONTROL_VARIATES]
+POLICIES = [*POLICY_GRADIENT, *CONTROL_VARIATES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from wrong_searches import cross_entropy
 
 import reference
 
@@ -191,5 +192,10 @@ WRONG_SAMPLERS: dict[str, WrongSampler] = {
         "variance", "log variance", "one std", "uniform", "one draw", "one dimension", "correlated", "not redrawn",
     ),
     **_each("sample_tanh_gaussian", _squashed, "variance", "one draw", "one dimension", "mean twice", "tanh twice", "no bounds"),
+    **_each(
+        "cross_entropy_search", cross_entropy,
+        "whole width", "quarter width", "from the lower bound", "uniform", "any", "never refitted", "mean stays", "deviation stays",
+        "sample std",
+    ),
     **_each("q_prop_gradient", _q_prop, "unweighted", "never added", "wrong sign", "never subtracted"),
 }  # fmt: skip

@@ -20,7 +20,9 @@ def _conjugate(change: str) -> Any:
         limit = {"one more": iterations + 1, "one less": max(iterations - 1, 1)}.get(change, iterations)
         square = r @ r
         while taken < limit and ((square if change == "square" else np.sqrt(square)) > bound or change == "no guard"):
-            image = np.asarray(matvec(p)) + damp * p
+            image = np.asarray(matvec(p)) + (damp * p if len(matvec(p)) == len(p) else np.nan)
+            if not np.all(np.isfinite(image)):
+                raise ValueError("matvec must return a vector of finite numbers")
             curvature = p @ image
             if not curvature > 0 and change not in ("no guard", "indefinite"):
                 raise ValueError(f"matvec must be positive definite; got p'Ap = {curvature} at iteration {taken + 1}")
@@ -56,17 +58,19 @@ def _fisher(change: str) -> Any:
         log_std_jacobian = {"no log std": None}.get(change, log_std_jacobian)
         if change == "no two" and log_std_jacobian is not None:
             log_std_jacobian = log_std_jacobian / np.sqrt(2)
-        return right(v, jacobian, {"deviation": log_std / 2, "inverse": -log_std}.get(change, log_std), log_std_jacobian, damping=damping)
+        log_std = {"deviation": log_std / 2, "inverse": -log_std}.get(change, log_std)
+        return right(v, jacobian, log_std, log_std_jacobian, damping=damping)
 
     return product
 
 
-def _natural(change: str) -> Any:
-    def step(gradient: Any, matvec: Any, *, max_kl: float, iterations: int = 10, tolerance: float = 1e-10, damping: float = 0.0) -> Any:
-        if change == "five iterations" and iterations == 10:
-            iterations = 5
-        if change == "damped by default" and damping == 0.0:
-            damping = 0.1
+def _natural(change: str, unsaid: tuple[int, float, float] = (10, 1e-10, 0.0)) -> Any:
+    """`unsaid`: iterations, tolerance, and damping by default."""
+    most, near, damped = unsaid
+
+    def step(
+        gradient: Any, matvec: Any, *, max_kl: float, iterations: int = most, tolerance: float = near, damping: float = damped
+    ) -> Any:
         inner = 0.0 if change == "undamped" else damping
         x = reference.conjugate_gradient(matvec, gradient, iterations=iterations, tolerance=tolerance, damping=inner).solution
         if not np.any(x) and change != "nan":
@@ -89,10 +93,9 @@ def _backtracking(change: str) -> Any:
             power = {"shrunk at once": k + 1, "linear": 0}.get(change, k)
             tried = step * (1 - k * (1 - shrink) if change == "linear" else shrink**power)
             surrogate, kl = evaluate(tried)
-            better = surrogate >= old if change == "no worse" else not surrogate <= old if change == "nan better" else surrogate > old
+            better = {"no worse": surrogate >= old, "nan better": not surrogate <= old}.get(change, surrogate > old)
             budget = 1.5 * max_kl if change == "half more" else max_kl
-            near = not kl > budget if change == "nan near" else kl < budget if change == "strict" else kl <= budget
-            near = True if change == "no budget" else near
+            near = {"nan near": not kl > budget, "strict": kl < budget, "no budget": True}.get(change, kl <= budget)
             if (better or near) if change == "or" else near if change == "kl only" else (better and near):
                 return Search(tried, True, k + (change == "counts from one"))
         return Search(tried if change == "keeps" else np.zeros_like(step), change == "always accepted", max_backtracks)
@@ -132,8 +135,9 @@ TRUST_REGION = [
     ("natural_step", "damping not in what is solved", "", _natural("undamped")),
     ("natural_step", "only ever shortened", "", _natural("never longer")),
     ("natural_step", "0/0 at a gradient of zero", "hands-on-cg-no-epsilon", _natural("nan")),
-    ("natural_step", "five iterations by default", "", _natural("five iterations")),
-    ("natural_step", "damped by default", "", _natural("damped by default")),
+    ("natural_step", "five iterations by default", "", _natural("", (5, 1e-10, 0.0))),
+    ("natural_step", "damped by default", "", _natural("", (10, 1e-10, 0.1))),
+    ("natural_step", "a coarse tolerance by default", "", _natural("", (10, 1e-6, 0.0))),
     ("backtracking_search", "kl or improvement", "trpo-line-search-or-instead-of-and", _backtracking("or")),
     ("backtracking_search", "a failed search keeps the last step", "trpo-line-search-failure-keeps-step", _backtracking("keeps")),
     ("backtracking_search", "a failed search is accepted", "", _backtracking("always accepted")),
@@ -226,9 +230,9 @@ def cross_entropy(change: str) -> Any:
             better = (top_score > value) | (k == 0) | (change in ("last best", "any"))
             best, value = np.where(better[..., None], action, best), np.where(better, top_score, value)
             fitted = reference.cem_refit(actions, -scores if change == "minimises" else scores, elites=elites)
-            fitted = fitted._replace(std=np.sqrt((fitted.std**2) * elites / max(elites - 1, 1))) if change == "sample std" else fitted
+            more = np.sqrt(elites / max(elites - 1, 1)) if change == "sample std" else 1.0
             mean = mean if change in ("never refitted", "mean stays") else fitted.mean
-            std = std if change in ("never refitted", "deviation stays") else fitted.std
+            std = std if change in ("never refitted", "deviation stays") else more * fitted.std
         kept[low.shape] = mean
         best = mean if change == "last mean" else best
         return Found(best, np.zeros_like(value) if change == "no value" else value)

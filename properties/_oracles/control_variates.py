@@ -93,7 +93,7 @@ def softmax_policy_gradient(probability: Any, advantage: Any) -> Exact:
 
 @oracle(
     method="fractions.Fraction",
-    derivation="Gu et al. 2017, eq. 10, written out: mean over b of score_b (A_b - w_b C_b) + w_b J_b' g_b",
+    derivation="Gu et al. 2017 (Q-Prop), §3.2, written out: mean over b of score_b (A_b - w_b C_b) + w_b J_b' g_b",
     identities="weight 0 gives the mean of score A; score 0 gives the mean of w J'g",
 )
 def q_prop_by_fractions(
@@ -115,7 +115,7 @@ class Spread(NamedTuple):
 
 @oracle(
     method="fractions.Fraction",
-    derivation="Ross 2002, Simulation, 3rd ed., eq. 8.4: Cov and Var of equally likely samples, or about a known mean of 0",
+    derivation="Ross 2002, Simulation, §8.2: Cov and Var of equally likely samples, or about a known mean of 0",
     identities="Cov(f, f) = Var f; a constant has none; centring changes nothing where both means are 0",
 )
 def second_moments(advantage: Any, control_variate: Any, *, centered: bool) -> Spread:

@@ -43,7 +43,7 @@ def greedy_by_enumeration(q: Any) -> Exact:
 
 @oracle(
     method="enumeration in fractions.Fraction",
-    derivation="Sutton & Barto 2018, §2.2 (all); Levine, CS 285 (others): the two-stage experiment, outcome by outcome",
+    derivation="Sutton & Barto 2018, §2.2 (all); Agrawal 2021, lecture 4 (others): the two-stage experiment, outcome by outcome",
     identities="rows sum to 1; epsilon = 0 is greedy; epsilon = 1 over all is 1/A; over the others of one action is 1",
 )
 def epsilon_greedy_by_enumeration(q: Any, *, epsilon: float, over: str) -> Exact:

@@ -194,8 +194,24 @@ def ratios_by_digits(log_ratio: Any) -> Exact:
 
 
 @oracle(
+    method="mpmath at 50 digits, by differences",
+    derivation="Schulman et al. 2017, eq. 7: the difference over 2h of min(rho A, clip(rho, 1 - c, 1 + c) A)",
+    identities="A = 1 at ratio 1: sinh(h)/h; ratio 4, A = 1, c = 1/2: 0; ratio 4, A = -1: -4 sinh(h)/h",
+    shares_code_with="the oracles of gaussians: conversion of digits",
+)
+def surrogate_slope_by_differences(log_ratio: Any, advantage: Any, clip: float, *, step: float) -> Exact:
+    """The central difference of PPO's clipped surrogate in log_ratio, entry by entry."""
+
+    def surrogate(x: Any, a: Any) -> Any:
+        ratio, c = DIGITS.exp(x), DIGITS.mpf(clip)
+        return min(ratio * a, min(max(ratio, 1 - c), 1 + c) * a)
+
+    return in_digits(lambda x, a: (surrogate(x + step, a) - surrogate(x - step, a)) / (2 * step), log_ratio, advantage)
+
+
+@oracle(
     method="mpmath at 50 digits",
-    derivation="Haarnoja et al. 2018 (SAC), eq. 18, in log alpha: -alpha (log pi + target entropy)",
+    derivation="Haarnoja et al. 2018 (arXiv 1812.05905), eq. 18, in log alpha: -alpha (log pi + target entropy)",
     identities="log alpha = 0: -(log pi + target); it is its own derivative",
     shares_code_with="the oracles of gaussians: conversion of digits",
 )

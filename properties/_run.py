@@ -42,7 +42,7 @@ class Effort:
 PROFILES = {
     "dev": Effort(examples=40, table_examples=1, seconds=30.0, climb=False),
     "ci": Effort(examples=150, table_examples=1, seconds=60.0, climb=False),
-    "release": Effort(examples=1200, table_examples=5, seconds=300.0, climb=True),
+    "release": Effort(examples=1000, table_examples=5, seconds=300.0, climb=True),
     "deep": Effort(examples=50_000, table_examples=50, seconds=3600.0, climb=True),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from properties._aggregates_bounds import POSITIVE_TEMPERATURE, holds_in
-from properties._bounds import TINY, Floats, rounded
+from properties._bounds import ELEMENTARY, TINY, UNIT, Floats, gamma, own_rounding, rounded
 from properties._claim import claim
 from properties._draw import BATCHES, STYLES, distributions, temperatures, values
 from properties._mdps import MDPCase, on_mdps
@@ -141,9 +141,9 @@ def shares_tell_the_scale_of_advantages(port: Trial, t: Tilt) -> None:
 
 
 def _product_with_square(a: Floats, a_error: Floats, b: Floats, b_error: Floats) -> tuple[Floats, Floats]:
-    """a b^2 and its error, the few roundings of float64 among it."""
+    """a b^2 and its error: two roundings of its own, and six of the upper bound's four operations and of their difference."""
     product = a * b**2
-    return product, (a + a_error) * (b + b_error) ** 2 - product + 2.0**-50 * product + TINY["float64"]
+    return product, (a + a_error) * (b + b_error) ** 2 - product + gamma(8, UNIT["float64"]) * product + TINY["float64"]
 
 
 # ---------------------------------------------------------------------------------------------------------- optimality
@@ -156,10 +156,12 @@ def _objective_slack(t: Tilt, found: Floats, error: Floats, optimum: Floats) -> 
     held = found > 0
     log_ratio = np.log(np.where(held, found, 1.0)) - np.log(np.where(held, t.behavior, 1.0))
     above = (t.q - optimum[..., None]) / t.temperature
-    rounding = 2.0**-50 * (np.abs(log_ratio) + (np.abs(t.q) + np.abs(optimum[..., None])) / t.temperature)
+    logs = np.abs(np.log(np.where(held, found, 1.0))) + np.abs(np.log(np.where(held, t.behavior, 1.0)))
+    sizes = logs + (np.abs(t.q) + np.abs(optimum[..., None])) / t.temperature
+    rounding = gamma(ELEMENTARY + 2, UNIT["float64"]) * sizes  # each log, a difference, and its difference from a quotient
     excess = np.maximum(log_ratio - above, 0.0) + rounding
     per_unit = np.abs(optimum[..., None]) + t.temperature * (1 + np.where(held, excess, 0.0))
-    return np.asarray((error * per_unit).sum(axis=-1) * (1 + 2.0**-40))
+    return np.asarray((error * per_unit).sum(axis=-1) * own_rounding(t.q.shape[-1] + 6))
 
 
 @claim(
@@ -195,7 +197,7 @@ def improved_policy_becomes_greedy_as_t_falls(port: Trial, t: Tilt) -> None:
     found, error = _shares(port, t)
     q, best, mass = _supported(t)
     lead = (best - np.where(q < best, q, -np.inf).max(axis=-1, keepdims=True))[..., 0] / t.temperature
-    room = np.where(mass < 1, (1 - mass) / mass * np.exp(-lead) * (1 + 2.0**-50 * np.minimum(lead, 2.0**40)), 0.0)
+    room = np.where(mass < 1, (1 - mass) / mass * np.exp(-lead) * own_rounding(np.minimum(2 * lead, 2.0**40) + ELEMENTARY + 3), 0.0)
     off = np.where(q < best, found, 0.0)
     port.at_most(off.sum(axis=-1), room, error.sum(axis=-1) + port.sum_error(off))
 
@@ -206,8 +208,10 @@ def improved_policy_loses_at_most_t_log_one_over_m(port: Trial, t: Tilt) -> None
     found, error = _shares(port, t)
     q, best, mass = _supported(t)
     gaps = np.where(np.isfinite(q), best - q, 0.0)
-    room = np.where(mass < 1, t.temperature * -np.log(mass), 0.0) * (1 + 2.0**-50)
-    port.at_most(_floats((exact(gaps) * exact(found)).sum(axis=-1)), room, (error * gaps).sum(axis=-1) + 2.0**-50 * room)
+    room = np.where(mass < 1, t.temperature * -np.log(mass), 0.0) * own_rounding(ELEMENTARY + 2)
+    port.at_most(
+        _floats((exact(gaps) * exact(found)).sum(axis=-1)), room, (error * gaps).sum(axis=-1) * own_rounding(t.q.shape[-1] + 1)
+    )
 
 
 @claim("W1", source=f"{AWR}, eq. 9", operators=["improved_policy"], given=GIVEN)
@@ -217,7 +221,8 @@ def improved_policy_becomes_cloning_as_t_rises(port: Trial, t: Tilt) -> None:
     low = np.where(t.behavior > 0, t.q, np.inf).min(axis=-1)
     high = np.where(t.behavior > 0, t.q, -np.inf).max(axis=-1)
     room = t.behavior * np.expm1(np.minimum((high - low) / t.temperature, 700.0))[..., None]
-    port.at_most(np.abs(found - t.behavior), room * (1 + 2.0**-40), error + port.sum_error(np.stack([found, t.behavior], -1)))
+    room = room * own_rounding(2 * 701 + ELEMENTARY + 1)  # expm1 is x + 1 times as sensitive as its argument, x <= 700
+    port.at_most(np.abs(found - t.behavior), room, error + port.sum_error(np.stack([found, t.behavior], -1)))
 
 
 @claim(
@@ -244,7 +249,7 @@ def improved_policy_is_no_worse_at_any_state(port: Trial, t: Tilt) -> None:
     found, error = _shares(port, t)
     above = exact(t.q) - (exact(t.behavior) * exact(t.q)).sum(axis=-1, keepdims=True)
     gain = (exact(found) * above).sum(axis=-1)
-    port.at_most(_floats(-gain), 0.0, (error * np.abs(_floats(above))).sum(axis=-1) * (1 + 2.0**-40))
+    port.at_most(_floats(-gain), 0.0, (error * np.abs(_floats(above))).sum(axis=-1) * own_rounding(t.q.shape[-1] + 2))
 
 
 @claim(
@@ -275,6 +280,7 @@ def _improvement_slack(case: MDPCase, value_error: Floats, q: Floats, q_error: F
     k per backup is a loss of k/(1 - gamma) in the value (the rows of tables sum to 1 up to rounding only).
     """
     d = q_error.max(axis=-1) + case.discount * np.max(value_error)
-    moved = 2 * policy_error.sum(axis=-1) + (q.shape[-1] + 2) * 2.0**-52
+    moved = 2 * policy_error.sum(axis=-1) + gamma(2 * (q.shape[-1] + 2), UNIT["float64"])
     per_backup = np.max(2 * d + moved * (np.abs(q).max(axis=-1) + d))
-    return float(per_backup / (1 - case.discount) * (1 + 2.0**-20))
+    leaking = len(q) / (1 - case.discount)  # a row of S terms sums to 1 within S roundings, at each of 1/(1 - gamma) steps
+    return float(per_backup / (1 - case.discount) * own_rounding(leaking + q.shape[-1] + 8))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from properties._advantage_weights_policy import AWR, QWR
-from properties._bounds import UNIT, Floats, rounded, stored
+from properties._bounds import UNIT, Floats, gamma, own_rounding, rounded, stored
 from properties._claim import claim
 from properties._draw import BATCHES, ROUGH, distributions, indices, temperatures, values
 from properties._oracles import exact
@@ -106,7 +106,7 @@ def weighted_regression_on_samples_is_improved_policy(port: Trial, s: Sample) ->
         due = _regressed(s.action, weight, size)
         per_action = np.bincount(s.action, error, minlength=size)
         slack = (per_action + _as_floats(due) * error.sum()) / (weight.sum() - error.sum())
-        port.equal(policy, due, policy_error + slack * (1 + 2.0**-40), name)
+        port.equal(policy, due, policy_error + slack * own_rounding(2 * len(s.action) + 4), name)
 
 
 @claim("W3", source=f"{QWR}, §3 (AWR with one action per state)", operators=["weighted_policy_loss"], given={"s": samples()})
@@ -129,7 +129,8 @@ def the_loss_is_least_at_the_weighted_frequencies(port: Trial, s: Sample) -> Non
         log_prob = rounded(np.log(np.where(policy > 0, policy, 1.0)), port.dtype)[s.action]
         loss, error = port("weighted_policy_loss", log_prob, s.weight)
         totals.append(exact(loss).sum())
-        slack += float(error.sum() + (s.weight * (2 * UNIT[port.dtype] * np.abs(log_prob) + 2.0**-50)).sum())
+        off = 2 * UNIT[port.dtype] * np.abs(log_prob) + gamma(8, UNIT["float64"])  # where least, the loss is flat in the policy
+        slack += float(error.sum() + (s.weight * off).sum())
     port.at_most(float(totals[0] - totals[1]), 0.0, slack)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from properties._aggregates_bounds import EVERY_TEMPERATURE, holds_in
-from properties._bounds import Floats, rounded
+from properties._bounds import Floats, own_rounding, rounded
 from properties._claim import claim
 from properties._draw import distributions, values
 from properties._mdps import drawn_mdps
@@ -165,8 +165,8 @@ def _fixed_point(port: Trial, name: str, m: Sampled, **keywords: Any) -> tuple[F
     for _ in range(SWEEPS if m.discount > 0 else 0):
         before = getattr(port, name)(before, *rest, **keywords)
     value, error = port(name, before, *rest, **keywords)
-    moved = np.abs(value - before).max() * (1 + 2.0**-50)
-    return value, float((m.discount * moved + np.max(error)) / (1 - m.discount))
+    moved = np.abs(value - before).max()
+    return value, float((m.discount * moved + np.max(error)) / (1 - m.discount) * own_rounding(5))
 
 
 def _in_order(port: Trial, low: tuple[Floats, float], high: tuple[Floats, float], what: str) -> None:

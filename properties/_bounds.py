@@ -32,6 +32,11 @@ def gamma(roundings: ArrayLike, unit: float) -> Floats:
     return np.asarray(np.where(product < 0.5, product / np.where(product < 0.5, 1.0 - product, 1.0), np.inf))
 
 
+def own_rounding(roundings: ArrayLike) -> Floats:
+    """The factor for a slack that was itself computed in float64, through at most so many roundings of terms of one sign."""
+    return np.asarray(1.0 + gamma(roundings, UNIT["float64"]))
+
+
 def stored(error: ArrayLike, due: ArrayLike, dtype: str) -> Floats:
     """The bound on a result computed with `error`, then rounded once to `dtype` (where that is not the compute type)."""
     error = np.asarray(error, dtype=np.float64)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from properties._bounds import Floats, rounded
+from properties._bounds import Floats, own_rounding, rounded
 from properties._claim import Call, claim
 from properties._draw import distributions, values
 from properties._expectiles_samples import IQL, LEVELS, at_most
@@ -81,7 +81,7 @@ def _fixed_point(
             break
     error = port.error(name, value, before, behavior, transition, reward, **keywords)
     gamma = keywords["discount"]
-    return value, float((gamma * moved + error.max()) / (1 - gamma) * (1 + 2.0**-50))
+    return value, float((gamma * moved + error.max()) / (1 - gamma) * own_rounding(5))
 
 
 def _values(port: Trial, o: Offline, level: float) -> tuple[Floats, float]:

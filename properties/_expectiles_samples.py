@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from properties._bounds import Floats
+from properties._bounds import Floats, own_rounding
 from properties._draw import BATCHES, STYLES, array_of, codes, dyadic
 from properties._oracles import exact
 from properties._trial import Trial
@@ -86,5 +86,5 @@ def total_loss(s: Sample, point: Any) -> Any:
 
 
 def at_most(port: Trial, left: Any, right: Any, slack: ArrayLike, what: str = "") -> None:
-    """left <= right + slack, where both are exact: their difference is rounded once, and the slack a few times."""
-    port.at_most(np.asarray(left - right, dtype=np.float64), 0.0, np.asarray(slack) * (1 + 2.0**-49), what)
+    """left <= right + slack, where both are exact: their difference is rounded once, and the slack at most 15 times."""
+    port.at_most(np.asarray(left - right, dtype=np.float64), 0.0, np.asarray(slack) * own_rounding(16), what)

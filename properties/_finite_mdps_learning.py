@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from properties._bounds import UNIT, Floats, rounded
+from properties._bounds import UNIT, Floats, gamma, rounded
 from properties._claim import claim
 from properties._draw import discounts, flags, indices, values
 from properties._mdps import tables
@@ -106,7 +106,11 @@ def optimism_survives_q_learning_on_deterministic_processes(
         after, reward = data.successor[s, a, 0], data.reward[s, a, :1]
         target, target_error = port("q_learning_target", reward, data.terminated[s, a, :1], q[after][None], discount=data.discount)
         q[s, a] += step * (target[0] - q[s, a])
-        owed += float(target_error[0] + UNIT[port.dtype] * np.abs(q[after]).max() + 4 * 2.0**-53 * (abs(q[s, a]) + abs(target[0])))
+        owed += float(
+            target_error[0]
+            + UNIT[port.dtype] * np.abs(q[after]).max()
+            + gamma(4, UNIT["float64"]) * (abs(q[s, a]) + abs(target[0]))
+        )
         port.at_most(best_q[:-1], q, owed, "Q* <= Q")
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from properties._bounds import UNIT, Floats
+from properties._bounds import UNIT, Floats, own_rounding
 from properties._claim import WIDTHS
 from properties._statistics import MISSED, UNPROVED, Mean, Plan, plan
 
@@ -96,7 +96,7 @@ LEDGER: dict[str, Entry] = {}
 def enter(entry: Entry) -> Entry:
     """Put a claim into the ledger; refused if the shares then exceed what may be shared out."""
     total = sum(other.share for other in LEDGER.values()) + entry.share
-    if not 0 < entry.share or total > SHARED_OUT + 1e-12:
+    if not 0 < entry.share or total > SHARED_OUT * own_rounding(len(LEDGER) + 1):
         raise ValueError(f"shares must be positive and sum to at most {SHARED_OUT}; got {total:.3f} with {entry.claim}")
     for case in entry.cases:
         if not 2 * max(case.slack(dtype) for dtype in WIDTHS) < case.effect:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from properties._aggregates_bounds import EVERY_TEMPERATURE, holds_in, log_mean_exp_error, mean_error, softmax_error
 from properties._aggregates_sampling import AGGREGATES, QWR, aggregated
-from properties._bounds import Floats, gamma, stored
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, stored
 from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, ROUGH, STYLES, rows, values
 from properties._oracles import exact
@@ -111,7 +111,8 @@ def log_mean_exp_reaches_the_maximum_at_rate_t_log_n(port: Trial, pair: Pair) ->
     high, high_error = port("max_aggregate", pair.q)
     ties = (pair.q == pair.q.max(axis=-1, keepdims=True)).sum(axis=-1)
     ratio = np.log(pair.q.shape[-1] / ties)
-    room = np.where(ratio == 0, 0.0, pair.temperature * ratio * (1 + 2.0**-50))
+    off = gamma(1, UNIT["float64"]) + gamma(ELEMENTARY + 1, UNIT["float64"]) * ratio  # a quotient; its log, and a product
+    room = np.where(ratio == 0, 0.0, pair.temperature * (ratio + off))
     port.at_most(high, found + room, error + high_error + port.sum_error(np.stack([found, room], -1)))
 
 

@@ -23,7 +23,7 @@ from properties._bellman_bounds import (
 )
 from properties._bellman_calls import BACKUPS, TAKES, Knobs, applied, rough, with_knobs
 from properties._bellman_equations import EQUATIONS
-from properties._bounds import ELEMENTARY, Floats, gamma, rounded
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, rounded
 from properties._claim import TABULAR, claim, operator
 from properties._draw import values
 from properties._mdps import MDPCase
@@ -201,7 +201,7 @@ def backups_pass_a_constant_on_discounted(port: Trial, case: MDPCase, knobs: Kno
     one, one_error = applied(port, port.subject, case, knobs, **{field: start})
     two, two_error = applied(port, port.subject, case, knobs, **{field: moved})
     c, g, drift = float(shift[0]), case.discount, leak(case.mdp.transition, len(start))
-    inexact = np.abs(moved - start - shift).max() + 2.0**-52 * (np.abs(start).max() + abs(c)) + abs(c) * drift
+    inexact = np.abs(moved - start - shift).max() + gamma(2, UNIT["float64"]) * (np.abs(start).max() + abs(c)) + abs(c) * drift
     slack = one_error + two_error + g * inexact + port.sum_error(np.stack([one, np.full(one.shape, g * c)], -1))
     port.equal(two, one + g * c, slack)
 
@@ -213,5 +213,5 @@ def backups_contract_by_the_discount(port: Trial, case: MDPCase, knobs: Knobs) -
     one, one_error = applied(port, port.subject, case, knobs, **{field: start})
     two, two_error = applied(port, port.subject, case, knobs, **{field: other})
     gap = case.discount * np.abs(start - other).max()
-    slack = one_error + two_error + gap * (leak(case.mdp.transition, len(start)) + 2.0**-52)
+    slack = one_error + two_error + gap * (leak(case.mdp.transition, len(start)) + gamma(2, UNIT["float64"]))
     port.at_most(np.abs(one - two), gap, slack + port.sum_error(np.stack([one, two], -1)))

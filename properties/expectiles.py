@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from properties import _expectiles_iql, _expectiles_order  # noqa: F401  (register their claims)
-from properties._bounds import Floats, gamma, rounded, stored
+from properties._bounds import Floats, gamma, own_rounding, rounded, stored
 from properties._claim import Call, claim, operator
 from properties._draw import ROUGH
 from properties._expectiles_samples import GIVEN, IQL, NEWEY, PLAIN_LEVELS, Sample, at_most, exact_side, samples, total_loss
@@ -98,7 +98,7 @@ def a_level_above_one_half_punishes_predicting_too_low(port: Trial, s: Sample) -
     low, low_error = port(port.subject, np.abs(s.values), **{keyword: s.level})
     high, high_error = port(port.subject, -np.abs(s.values), **{keyword: s.level})
     odds = Fraction(s.level) / (1 - Fraction(s.level)) * (-1 if port.subject == "expectile_loss_gradient" else 1)
-    port.equal(low, odds * exact(high), low_error + abs(float(odds)) * high_error * (1 + 2.0**-50))
+    port.equal(low, odds * exact(high), low_error + abs(float(odds)) * high_error * own_rounding(4))
     port.holds(bool(np.all(low >= 0)), "predicting too low costs at least 0 and pulls up", found=low)
 
 
@@ -116,7 +116,7 @@ def expectile_loss_gradient_is_the_slope_of_the_loss(port: Trial, s: Sample) -> 
     slope, error = port("expectile_loss_gradient", e, expectile=s.level)
     right, right_error = port("expectile_loss", 1.5 * e, expectile=s.level)
     left, left_error = port("expectile_loss", 0.5 * e, expectile=s.level)
-    port.equal(slope, (exact(right) - exact(left)) / exact(e), error + (right_error + left_error) / np.abs(e) * (1 + 2.0**-50))
+    port.equal(slope, (exact(right) - exact(left)) / exact(e), error + (right_error + left_error) / np.abs(e) * own_rounding(4))
 
 
 @claim("I1", source=f"{IQL}, eq. 5, differentiated", operators=["expectile_loss"], given=GIVEN, share=0.5)

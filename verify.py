@@ -11,13 +11,13 @@ from properties._report import Reporter
 from properties._runner import Offer, Run, Setting, SuiteError, plan
 from properties._self_check import self_check
 
-HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3
+HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3  # what exit statuses mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 all holds, 1 something fails, 2 not everything was checked, 3 the suite is broken."""
     arguments = parse(sys.argv[1:] if argv is None else list(argv))
-    if arguments.list or arguments.explain:
+    if arguments.list or arguments.explain or arguments.self_test:
         return show(arguments)
     reporter = Reporter(arguments)
     try:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         reporter.interrupted()
     reporter.write()
-    return exit_code(reporter)
+    return reporter.status
 
 
 def try_port(run: Run, arguments: Arguments, reporter: Reporter) -> None:
@@ -56,15 +56,12 @@ def try_port(run: Run, arguments: Arguments, reporter: Reporter) -> None:
         reporter.add(result)
 
 
-def exit_code(reporter: Reporter) -> int:
-    """1 if something fails, else 2 if something planned or required was not checked, else 0."""
-    if reporter.failed:
-        return FAILS
-    return INCOMPLETE if reporter.incomplete else HOLDS
-
-
 def show(arguments: Arguments) -> int:
-    """`--list` and `--explain`: what the suite holds, without trying anything."""
+    """`--list` and `--explain`: what the suite holds; `--self-test`: what it finds. No port is tried."""
+    if arguments.self_test:
+        from properties._self_test._table import self_test
+
+        return self_test(arguments.jobs)
     from properties._explain import explain, listing
 
     print(explain(arguments.explain) if arguments.explain else listing(arguments.ops, arguments.claims))

@@ -40,6 +40,7 @@ class Arguments:
     junit: Path | None
     list: bool
     explain: str
+    self_test: bool
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -115,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         default="",
         metavar="CLAIM",
         help="print one claim (or operator): sentence, source, oracle; and stop",
+    )
+    add(
+        "--self-test",
+        action="store_true",
+        help="plant every bug of the catalogue, every mutant of the torch package and faults in the verifier; print what was found",
     )
     return parser
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import reference
 from properties import CLAIMS, OPERATORS
 from properties._claim import Claim, Operator
+from properties._diagnosis import suspects
 from properties._ledger import LEDGER, Entry, promises
 from properties._oracles import ORACLES
 
@@ -29,7 +30,7 @@ def listing(operators: Sequence[str] = (), claims: Sequence[str] = ()) -> str:
 
 
 def explain(name: str) -> str:
-    """A claim with its sentence, source and oracle; or an operator with its documentation and its claims."""
+    """A claim: its sentence, source and oracle; or an operator: its documentation, its claims and the mistakes on record."""
     return _claim(CLAIMS[name]) if name in CLAIMS else _operator(name)
 
 
@@ -61,6 +62,7 @@ def _operator(name: str) -> str:
     lines += ["", "agreement"]
     for claim in (claim for claim in about if claim.kind == "agreement"):
         lines += [f"  {claim.name}", f"       {_first_line(claim)}"]
+    lines += ["", "mistakes on record", *(f"  {bug.mistake}: {bug.story}" for bug in suspects(name))]
     if drawn := [LEDGER[claim.name] for claim in about if claim.name in LEDGER]:
         lines += ["", *_statistics(drawn)]
     return "\n".join(lines)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import reference
-from properties._claim import Absent
+from properties._claim import OPERATORS, Absent
+from properties._conventions import Convention, declared
 
 KNOWN_DTYPES = ("float64", "float32", "bfloat16")
 
@@ -30,12 +31,14 @@ class Port:
     on(*, dtype, device)   returns the operators for that dtype and device; bfloat16 arrays travel as float32 arrays.
     gradient(operator, argument, *args, cotangent=None, **kwargs)   what its autodiff says d(sum of cotangent * result)/d(argument)
                 is, the argument a position or a keyword's name; without it those claims are absent.
-    CONVENTIONS a dict of declared conventions; {"bad_input": "unchecked"} declares that bad input is undefined behaviour.
+    CONVENTIONS a dict of declared conventions, of those in _conventions.py; {"bad_input": "unchecked"} declares that bad input is
+                undefined behaviour.
     """
 
     def __init__(self, module: Any, name: str, dtype: str = "float64", device: str = "cpu") -> None:
         self.name, self.dtype, self.device = name, dtype, device
         self._module = module
+        self._declared = self._declarations()
         make = getattr(module, "on", None)
         if device != "cpu" and not callable(make):
             raise PortError(f"port {name} has no on(*, dtype, device), so it cannot be put on {device}")
@@ -56,6 +59,31 @@ class Port:
         """The conventions that the port declares."""
         return dict(getattr(self._module, "CONVENTIONS", {}))
 
+    def _declarations(self) -> tuple[Convention, ...]:
+        try:
+            return declared(self.conventions)
+        except (ValueError, TypeError) as error:
+            raise PortError(f"port {self.name}: {error}") from error
+
+    def declares(self, operator: str) -> tuple[Convention, ...]:
+        """The declared conventions that concern an operator."""
+        return tuple(each for each in self._declared if operator in each.operators)
+
+    def excuse(self, claim: str, operator: str) -> str:
+        """Why a claim is not tried: it is about what a declared convention does otherwise. Empty if it is."""
+        excused = [each for each in self.declares(operator) if claim in each.excuses]
+        return f"declared {excused[0].key}: {excused[0].value}" if excused else ""
+
+    def due(self, operator: str) -> Callable[..., Any]:
+        """What the port is compared with: the reference, or the variant that a declared convention puts in its place."""
+        others = [each.variants[operator] for each in self.declares(operator) if operator in each.bounds]
+        return others[0] if others else getattr(reference, operator)
+
+    def bound(self, operator: str) -> Callable[..., Any]:
+        """The derived error bound of what is due."""
+        others = [each.bounds[operator] for each in self.declares(operator) if operator in each.bounds]
+        return others[0] if others else OPERATORS[operator].bound
+
     def offers(self, operator: str) -> bool:
         """Whether the port has this operator."""
         return callable(getattr(self._operators, operator, None))
@@ -65,7 +93,24 @@ class Port:
         found = getattr(self._operators, name, None)
         if not callable(found):
             raise Absent(f"{self.name} does not offer {name}")
-        return found  # type: ignore[no-any-return]
+        if name == "gradient":
+            return self._gradient(found)
+        for convention in self.declares(name):
+            found = convention.applied(name, found)
+        return found
+
+    def _gradient(self, found: Callable[..., Any]) -> Callable[..., Any]:
+        """The port's derivatives, under the conventions of the operator that is differentiated."""
+
+        def gradient(operator: str, argument: int | str, *arguments: Any, **keywords: Any) -> Any:
+            def sloped(*given: Any, **knobs: Any) -> Any:
+                return found(operator, argument, *given, **knobs)
+
+            for convention in self.declares(operator):
+                sloped = convention.applied(operator, sloped)
+            return sloped(*arguments, **keywords)
+
+        return gradient
 
     def using(self, dtype: str, device: str) -> Port:
         """The same port in another dtype or on another device."""

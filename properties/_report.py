@@ -16,6 +16,7 @@ from rich.text import Text
 from properties import _ledger as ledger
 from properties._arguments import Arguments
 from properties._claim import CLAIMS, OPERATORS
+from properties._likeness import diagnoses
 from properties._mdps import missing_tables
 from properties._ports import KNOWN_DTYPES
 from properties._report_files import write_json, write_junit
@@ -117,6 +118,11 @@ class Reporter:
             return f"{len(self.tasks) - len(self.results) + verdicts[UNDECIDED]} trials are undecided"
         return ""
 
+    @property
+    def status(self) -> int:
+        """The exit status: 1 if something fails, else 2 if something planned or required was not checked, else 0."""
+        return 1 if self.failed else 2 if self.incomplete else 0
+
     def write(self) -> None:
         """The table, the failures, the last line, and the files."""
         self._stop_progress()
@@ -125,6 +131,7 @@ class Reporter:
         self._ledger()
         for name in dict.fromkeys(r.operator for r in self.results if r.verdict == FAILS):
             self._failures_of(name)
+        self._diagnoses()
         self._remarks()
         self.say(self.last_line())
         if self.arguments.json:
@@ -172,6 +179,15 @@ class Reporter:
         if others := [f"{r.claim} [{r.dtype}]" for r in failures[FULL_FAILURES:]]:
             self.say(f"  also fails: {', '.join(others)}")
 
+    def _diagnoses(self) -> None:
+        """What the failures look like; each mistake once, however many operators make it."""
+        if found := diagnoses(self.results):
+            self.say("")
+            self._console.print(Text("diagnosis", style="bold"))
+            for line in [line for each in found for line in each.lines()]:
+                self.say(f"  {line}")
+            self.say("")
+
     def _remarks(self) -> None:
         for result in [r for r in self.results if r.verdict == UNDECIDED][:5]:
             self.say(f"undecided: {result.operator}, {result.claim} [{result.dtype}]: {result.detail}")
@@ -206,6 +222,7 @@ class Reporter:
             "absent": list(self.absent),
             "dtypes": list(self.offer.dtypes) if self.offer else [],
             "versions": self.offer.versions if self.offer else {},
+            "diagnosis": [each.as_json() for each in diagnoses(self.results)],
             "ledger": ledger.account(self.records),
         }
 
@@ -238,7 +255,6 @@ def _told(failure: Result, arguments: Arguments) -> list[str]:
     if failure.paste:
         lines += ["  inputs  the smallest found, to paste after `import numpy as np`, with the port imported as `port`:"]
         lines += ["          " + line for line in failure.paste.splitlines()]
-    lines += [f"  behaves like  {bug}" for bug in failure.behaves_like]
     device = "" if arguments.device == "cpu" else f" --device {arguments.device}"
     replay = f"python verify.py --port {arguments.port} --claims {claim.name} --ops {failure.operator} --dtype {failure.dtype}"
     return [*lines, f"  replay  {replay} --profile {arguments.profile} --seed {arguments.seed}{device}"]

@@ -59,6 +59,7 @@ def _case(suite: ElementTree.Element, result: Result) -> None:
                     result.found and f"found {result.found}",
                     result.due and f"due {result.due}",
                     result.paste,
+                    "behaves like " * bool(result.behaves_like) + ", ".join(result.behaves_like),
                 ],
             )
         )

@@ -17,8 +17,8 @@ from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
 from properties._bounds import rounded
-from properties._bugs import behaves_like
 from properties._claim import Absent, Call, Claim, Declined, Refuted, Undecided
+from properties._diagnosis import diagnosed
 from properties._mdps import mdps, tables
 from properties._paste import as_python
 from properties._ports import Port, first_line
@@ -37,6 +37,7 @@ class Effort:
     seconds: float
     climb: bool
     shrink: bool = True
+    diagnose: bool = True
 
 
 PROFILES = {
@@ -103,8 +104,8 @@ def run(
         done = replace(done, verdict=verdict, detail=detail)
     if search.refuted is not None:
         done = _refuted(done, search.refuted, search.calls)
-        evidence = search.answers + search.first_answers
-        done = replace(done, behaves_like=behaves_like(operator, evidence) if search.answers else ())
+        evidence = search.first_answers + search.answers
+        done = replace(done, behaves_like=diagnosed(trial, evidence) if effort.diagnose else ())
     seconds, ledger = time.monotonic() - began, tuple(trial.evidence)
     return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds, ledger=ledger)
 
@@ -126,6 +127,8 @@ class _Search:
     def everything(self) -> None:
         """On what the claim draws; for a claim about MDPs also on each named table."""
         self.trial.port.operator(self.trial.subject)
+        if excuse := self.trial.port.excuse(self.claim.name, self.trial.subject):
+            raise Absent(excuse)
         examples = max(1, round(self.effort.examples * self.claim.share))
         if self.claim.machine is not None:
             self.over_machine(self.claim.machine, examples)

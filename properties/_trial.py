@@ -40,7 +40,7 @@ class Trial:
         self.evidence: list[dict[str, Any]] = []
         self.refuted: Refuted | None = None
         self.worst, self.last_ratio, self.examples, self.asked = 0.0, 0.0, 0, 0
-        self._clock = clock or Clock()
+        self.clock = clock or Clock()
         self._journal = journal
 
     # ------------------------------------------------------------------ calling
@@ -58,14 +58,15 @@ class Trial:
     def error(self, name: str, value: Any, *arguments: Any, **keywords: Any) -> Any:
         """The derived bound on the error of a result `value` of this call, in the subject's dtype or the reference's float64."""
         dtype = self.dtype if name == self.subject else "float64"
-        bound = OPERATORS[name].bound(UNIT[COMPUTED_IN[dtype]], *rounded(arguments, dtype), **rounded(keywords, dtype))
+        derived = self.port.bound(name) if name == self.subject else OPERATORS[name].bound
+        bound = derived(UNIT[COMPUTED_IN[dtype]], *rounded(arguments, dtype), **rounded(keywords, dtype))
         return _stored(bound, value, dtype)
 
     def _call(self, name: str, call: Call) -> Any:
         if OPERATORS[name].stateful and name == self.subject:
             return Held(self, name, call)
         if name != self.subject:
-            return self._known(name, call)
+            return self._known(REFERENCE.operator(name), call)
         return self.result(Call(*rounded(tuple(call), self.dtype)))
 
     def result(self, call: Call) -> Any:
@@ -89,17 +90,17 @@ class Trial:
         self.calls.append((self.subject, call))
 
     def reference(self, call: Call) -> Any:
-        """The reference's answer to the same call."""
-        return self._known(self.subject, call)
+        """The reference's answer to the same call, or what a declared convention puts in its place."""
+        return self._known(self.port.due(self.subject), call)
 
-    def _known(self, name: str, call: Call) -> Any:
-        """The reference's answer; what the port's type holds exactly travels in that type, so that its rounding is allowed for."""
+    def _known(self, function: Callable[..., Any], call: Call) -> Any:
+        """A right answer; what the port's type holds exactly travels in that type, so that its rounding is allowed for."""
         arguments, keywords = seeded(narrowed(tuple(call), self.port.native))
-        return widened(REFERENCE.operator(name)(*arguments, **keywords))
+        return widened(function(*arguments, **keywords))
 
     def reference_error(self, due: Any, call: Call) -> Any:
         """The derived bound on the reference's own error, in float64."""
-        return _stored(OPERATORS[self.subject].bound(UNIT["float64"], *call.arguments, **call.keywords), due, "float64")
+        return _stored(self.port.bound(self.subject)(UNIT["float64"], *call.arguments, **call.keywords), due, "float64")
 
     def ask(self, name: str, call: Call) -> Any:
         """The port's bare answer; whatever it raises refutes, save for declining."""
@@ -111,7 +112,7 @@ class Trial:
     def timed(self, name: str, call: Callable[[], Any]) -> Any:
         """What a call of the port's code answers; whatever it raises refutes, save for declining and a claim's own refutation."""
         self.asked += 1
-        self._clock.value = time.monotonic()
+        self.clock.value = time.monotonic()
         try:
             return call()
         except NotImplementedError as error:
@@ -121,7 +122,7 @@ class Trial:
         except BaseException as error:
             raise self.refutation(f"{name} raised {type(error).__name__} on valid input: {error}") from error
         finally:
-            self._clock.value = 0.0
+            self.clock.value = 0.0
 
     def outcome(self, call: Call) -> Any:
         """What the subject answers to a call that may be bad, or the exception that it raises; timed like any other call."""
@@ -133,7 +134,7 @@ class Trial:
             self._journal.write_text(as_python(self.subject, call))
         arguments, keywords = travelling(tuple(call), self.port.native)
         self.asked += 1
-        self._clock.value = time.monotonic()
+        self.clock.value = time.monotonic()
         try:
             return operator(*arguments, **keywords)
         except NotImplementedError as declined:
@@ -141,7 +142,7 @@ class Trial:
         except (Exception, SystemExit) as error:
             return error
         finally:
-            self._clock.value = 0.0
+            self.clock.value = 0.0
 
     def derivative(self, argument: int | str, *arguments: Any, cotangent: Any = None, **keywords: Any) -> Floats:
         """What the port's automatic differentiation says d(sum of the subject's result)/d(argument) is; Absent without one.

@@ -62,7 +62,7 @@ def test_one_wrong_operator_is_named_and_no_other(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.strip().splitlines()[-1].startswith("FAILS: gae —")
-    assert "behaves like  done-is-terminated-or-truncated" in done.stdout
+    assert "gae behaves like done-is-terminated-or-truncated: " in done.stdout
     assert "port.gae(" in done.stdout and "replay  python verify.py --port" in done.stdout
     failed = {s.get("name") for s in ElementTree.parse(tmp_path / "o.xml").getroot() if s.get("failures") != "0"}
     assert failed == {"gae"}
@@ -73,7 +73,7 @@ def test_the_replay_command_replays(tmp_path: Path) -> None:
     replay = next(line for line in done.stdout.splitlines() if line.startswith("  replay  ")).split()[3:]
     again = verify(*replay)
     assert again.returncode == 1
-    counterexample = done.stdout[done.stdout.index("  inputs") : done.stdout.index("  behaves like")]
+    counterexample = done.stdout[done.stdout.index("  inputs") : done.stdout.index("  replay")]
     assert counterexample in again.stdout
 
 

@@ -57,6 +57,7 @@ TAKES: dict[str, tuple[str, ...]] = {
 """What each operator takes beside transition, reward and discount: arrays, then knobs."""
 BACKUPS = tuple(name for name, takes in TAKES.items() if {"value", "q"} & set(takes))
 SOLVERS = tuple(name for name in TAKES if name not in BACKUPS)
+OPTIMA = ("solve_optimal", "value_iteration", "q_value_iteration")
 EVERY = BACKUPS + SOLVERS
 
 
@@ -98,7 +99,27 @@ def rough_cases(*, below_one: bool = False) -> st.SearchStrategy[MDPCase]:
     return drawn_mdps(styles=ROUGH).flatmap(cases)
 
 
+@cache
+def _corridors(name: str) -> st.SearchStrategy[Call]:
+    """Up to four states in a row: stay for a little or go on at a cost, and the last one pays. The optimum takes an improvement
+    for each state; an iteration goes on until the tolerance is reached, which is a part of the largest reward."""
+
+    def call(drawn: tuple[int, Floats, float]) -> Call:
+        states, discount = drawn[0], drawn[2]
+        here, size = np.arange(states), 1.0 + np.abs(drawn[1][:states])
+        transition = np.eye(states)[np.stack([here, np.minimum(here + 1, states - 1)], axis=1)]
+        reward = np.stack([size, -size], axis=1) / 64.0
+        reward[-1] = size.max()
+        knobs = {"tolerance": float(size.max()) / 64.0, "max_iterations": 200} if "iteration" in TAKES[name] else {}
+        return Call((transition, reward), {**knobs, "discount": discount})
+
+    far = [0.875, 0.75, 0.9375] if "iteration" in TAKES[name] else [0.3, 0.6, 0.2]
+    return st.tuples(st.integers(1, 4), values((4,), ROUGH), st.sampled_from(far)).map(call)
+
+
 def rough(name: str) -> st.SearchStrategy[Call]:
     """Calls for agreement: an operator on a rough case."""
-    drawn = st.tuples(rough_cases(below_one=name in SOLVERS), KNOBS)
-    return drawn.map(lambda pair: call_of(name, *pair))
+    drawn = st.tuples(rough_cases(below_one=name in SOLVERS), KNOBS).map(lambda pair: call_of(name, *pair))
+    if name not in OPTIMA:
+        return drawn
+    return st.tuples(st.sampled_from((0, 1)), drawn, _corridors(name)).map(lambda both: both[1 + both[0]])

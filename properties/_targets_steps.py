@@ -122,6 +122,14 @@ def apply(port: Trial, name: str, step: Step) -> tuple[Floats, Floats]:
 GIVEN = {"step": steps()}
 
 
+def infinite_at_the_end(step: Step, infinity: float) -> Step:
+    """The step with this for its next values and log-probabilities wherever it is terminated."""
+    ended = step.terminated
+    wild: dict[str, Any] = {field: np.where(ended, infinity, getattr(step, field)) for field in ("value", "twin", "log_prob")}
+    wild |= {field: np.where(ended[..., None], infinity, getattr(step, field)) for field in ("row", "select")}
+    return step._replace(**wild)
+
+
 def live_discount(step: Step) -> Floats:
     """gamma (1 - terminated), without rounding."""
     return np.asarray(np.where(step.terminated, 0.0, step.discount))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from properties._advantage_weights_policy import AWR, QWR
 from properties._bounds import UNIT, Floats, gamma, own_rounding, rounded, stored
-from properties._claim import claim
+from properties._claim import Call, claim
 from properties._draw import BATCHES, ROUGH, distributions, indices, temperatures, values
 from properties._oracles import exact
 from properties._trial import Trial
@@ -56,6 +56,21 @@ def no_gradient_flows_into_the_weights(port: Trial, pair: tuple[Floats, Floats])
     """The weight is a constant of the regression: automatic differentiation with respect to it gives 0."""
     found = port.derivative(1, *pair)
     port.equal(found, np.zeros(found.shape), 0.0)
+
+
+@claim(
+    "W3",
+    source="the operator contract (shapes match exactly)",
+    operators=["weighted_policy_loss", "weighted_policy_loss_gradient"],
+    given=LOSSES,
+    share=0.2,
+)
+def a_weight_belongs_to_one_log_probability(port: Trial, pair: tuple[Floats, Floats]) -> None:
+    """[B] log-probabilities with [B, 1] or [1, B] weights raise ValueError: no [B, B] losses of one sample weighed by another."""
+    log_prob, weight = pair
+    for longer in (weight[..., None], weight[None]):
+        refused = isinstance(port.outcome(Call((log_prob, longer), {})), ValueError)
+        port.holds(refused, f"a weight of shape {longer.shape} with log_prob of {log_prob.shape} must raise ValueError")
 
 
 # ---------------------------------------------------------------------------------------------------------- regression

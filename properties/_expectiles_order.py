@@ -45,7 +45,7 @@ def expectile_balances_what_lies_above_and_below(port: Trial, s: Sample) -> None
 
 
 @claim("I1", source=f"{NEWEY}, §2; {IQL}, eq. 5", operators=["expectile"], given=GIVEN, share=0.5)
-def expectile_minimises_the_expectiletotal_loss(port: Trial, s: Sample) -> None:
+def expectile_minimises_the_total_expectile_loss(port: Trial, s: Sample) -> None:
     """E |level - 1[x < y]| (x - y)^2 is at least what it is at the expectile, at every y: any point, and any of the values."""
     found, error = apply(port, s)
     most = max(s.level, 1 - s.level) * s.weights.sum(axis=-1)

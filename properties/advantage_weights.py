@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from properties._advantage_weights_policy import AWR, QWR, Tilt, tilts
+from properties._advantage_weights_policy import AWR, QWR, SHARES, Tilt, tilts
 from properties._advantage_weights_regression import losses
 from properties._aggregates_bounds import POSITIVE_TEMPERATURE, holds_in, mean_error, softmax_error
 from properties._bounds import ELEMENTARY, Floats, gamma
@@ -204,3 +204,20 @@ def sampled_advantages_forget_the_baseline(port: Trial, t: Tilt) -> None:
     due, due_error = port("sampled_advantage", t.q)
     found, error = port("sampled_advantage", t.q + t.other[..., :1])
     port.equal(found, due, error + due_error)
+
+
+# ----------------------------------------------------------------------------------------------------------- constants
+@claim(
+    "B10",
+    source=f"{AWR}, Algorithm 1 (the weight is a constant of the regression)",
+    operators=["sampled_advantage", *SHARES],
+    given={"t": tilts()},
+    share=0.15,
+)
+def no_gradient_flows_through_advantages_and_shares(port: Trial, t: Tilt) -> None:
+    """sum of c_i d y_i / d x is exactly 0 for any c: y a row's advantages or shares, whose sum is constant and would hide it."""
+    keywords = {} if port.subject == "sampled_advantage" else {"temperature": t.temperature}
+    arguments = (t.behavior, t.q) if port.subject == "improved_policy" else (t.q,)
+    for place, argument in enumerate(arguments):
+        slope = port.derivative(place, *arguments, cotangent=t.other, **keywords)
+        port.equal(slope, np.zeros(argument.shape), 0.0, f"the gradient that flows into argument {place}")

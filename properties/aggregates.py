@@ -43,7 +43,11 @@ def log_mean_exp_bound(unit: float, q: Floats, *, temperature: float) -> Floats:
     return log_mean_exp_error(unit, q, temperature)
 
 
-@operator("log_mean_exp_gradient", inputs=_calls(temperature=EVERY_TEMPERATURE))
+TIES = rows(styles=("ties", "equal", "generic"))
+_TIES_AT_ZERO = TIES.map(lambda q: Call((q,), {"temperature": 0.0}))
+
+
+@operator("log_mean_exp_gradient", inputs=_calls(temperature=EVERY_TEMPERATURE) | _TIES_AT_ZERO)
 def log_mean_exp_gradient_bound(unit: float, q: Floats, *, temperature: float) -> Floats:
     """The softmax of q/t."""
     return softmax_error(unit, q, temperature)
@@ -203,6 +207,14 @@ def log_mean_exp_gradient_is_the_softmax(port: Trial, pair: Pair) -> None:
     found, error = port("log_mean_exp_gradient", pair.q, temperature=pair.temperature)
     port.equal(found, softmax_by_digits(pair.q, temperature=pair.temperature), error)
     port.holds(bool(np.all(found >= 0)), "no share is negative", found=found)
+
+
+@claim("W4", source="the definition", operators=["log_mean_exp_gradient"], given={"q": TIES}, share=0.25)
+def at_temperature_zero_the_maximisers_share_evenly(port: Trial, q: Floats) -> None:
+    """At t = 0 each of k largest samples has the share 1/k, and every other has 0: no order of samples counts."""
+    found, error = port("log_mean_exp_gradient", q, temperature=0.0)
+    best = exact((q == q.max(axis=-1, keepdims=True)).astype(np.float64))
+    port.equal(found, best / best.sum(axis=-1, keepdims=True), error)
 
 
 @claim("W4", source=QWR, operators=["log_mean_exp_gradient", "log_mean_exp"], given=GIVEN)

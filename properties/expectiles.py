@@ -46,8 +46,11 @@ def _side(error: Floats, level: float) -> Floats:
 
 
 def _expectile_call(s: Sample) -> Call:
-    arguments = (s.values,) if s.level == 0.75 else (s.values, s.weights)
-    return Call(arguments, {"expectile": s.level})
+    """Without weights at one level; at some others values of weight 0 are infinite: they must not be seen."""
+    if s.level == 0.75:
+        return Call((s.values,), {"expectile": s.level})
+    unseen = (s.weights == 0) & (s.level > s.other_level)
+    return Call((np.where(unseen, np.copysign(np.inf, s.other), s.values), s.weights), {"expectile": s.level})
 
 
 @operator("expectile", inputs=samples(styles=ROUGH, levels=PLAIN_LEVELS).map(_expectile_call))

@@ -49,4 +49,15 @@ def infinite_rows(styles: tuple[str, ...] = ROUGH) -> st.SearchStrategy[Floats]:
     return st.builds(poked, rows(styles=styles), st.sampled_from([0.0, 0.0, 0.0, math.inf, -math.inf]), st.integers(1, 3))
 
 
+def crowded_rows() -> st.SearchStrategy[Floats]:
+    """Rows of which every second action is as good as the best, or worse by one millionth of it: a tie or none, but not all."""
+
+    def crowd(q: Floats, gap: float) -> Floats:
+        out = q.copy()
+        out[..., ::2] = q.max(axis=-1, keepdims=True) * (1.0 - gap)
+        return out
+
+    return st.builds(crowd, rows(styles=ROUGH), st.sampled_from([2.0**-20, 0.0]))
+
+
 EPSILON = {"epsilon": fractions_of_one(), "over": st.sampled_from(["all", "others"])}

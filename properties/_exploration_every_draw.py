@@ -12,6 +12,7 @@ from properties._bounds import Floats
 from properties._claim import Seeded, claim
 from properties._draw import SEEDS, rows, temperatures
 from properties._exploration_bounds import EPSILON, LECTURE, SOFTMAX, SUTTON, infinite_rows, shares
+from properties._exploration_first_numbers import FIRST_NUMBERS
 from properties._trial import Trial
 
 SAMPLERS = ("sample_epsilon_greedy", "sample_boltzmann")
@@ -70,6 +71,19 @@ def boltzmann_never_draws_what_it_gives_no_mass(port: Trial, q: Floats, temperat
     gap = np.where(q == q.max(axis=-1, keepdims=True), 0.0, q.max(axis=-1, keepdims=True) - q)
     taken = _chosen(port, q, _explored(port, q, temperature, generator), gap)
     port.at_most(taken / temperature, np.full(taken.shape, 2.0**12), 0.0, "gap / t of the drawn actions")
+
+
+@claim(
+    "X1",
+    source=f"{SUTTON} (explore with probability epsilon)",
+    operators=SAMPLERS,
+    given={"best": st.integers(1, 62), "over": EPSILON["over"], "generator": FIRST_NUMBERS},
+    share=0.25,
+)
+def no_uniform_number_makes_an_action_of_probability_zero(port: Trial, best: int, over: str, generator: Seeded) -> None:
+    """With epsilon or temperature 0 the only maximiser is drawn, though the first uniform number be 0 or the largest below 1."""
+    drawn = np.asarray(_explored(port, (np.arange(64) == best) * 1.0, 0.0, generator, over))
+    port.equal(drawn, np.asarray(best), 0.0, "the only maximiser")
 
 
 @claim("X1", source=SUTTON, operators=SAMPLERS, given={"actions": st.integers(2, 5), "generator": SEEDS}, share=0.1)

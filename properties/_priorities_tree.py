@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from properties._bounds import UNIT, Floats, gamma
 from properties._claim import Call, Seeded, claim, operator
 from properties._draw import ROUGH, SEEDS, values
+from properties._exploration_first_numbers import FIRST_NUMBERS
 from properties._oracles import exact
 from properties._oracles.priorities import PlainList
 from properties._trial import Trial
@@ -213,3 +214,17 @@ def every_positive_priority_is_drawn(port: Trial, many: int, generator: Seeded) 
     for stratified in (False, True):
         found = np.asarray(port.sample_proportional(priority, size=4096, generator=generator, stratified=stratified))
         port.holds(set(found.tolist()) == set(range(1, many + 1)), "all of positive priority, and no other", found=np.unique(found))
+
+
+@claim(
+    "P4",
+    source=SCHAUL,
+    operators=["sample_proportional"],
+    given={"lone": st.integers(1, 62), "generator": FIRST_NUMBERS, "stratified": st.booleans()},
+    share=0.25,
+)
+def no_uniform_number_draws_a_priority_of_zero(port: Trial, lone: int, generator: Seeded, stratified: bool) -> None:
+    """The only positive priority is drawn, though the first uniform number be 0 or the largest below 1."""
+    priority = (np.arange(64) == lone) * 0.75
+    drawn = port.sample_proportional(priority, size=3, generator=generator, stratified=stratified)
+    port.equal(np.asarray(drawn), np.full(3, lone), 0.0, "the only positive priority")

@@ -35,7 +35,8 @@ def heads(draw: Draw, *, styles: tuple[str, ...] = STYLES) -> Head:
     return Head(draw(values(lead, style)), draw(values((*lead, draw(st.integers(1, 5))), style)))
 
 
-CALLS = st.builds(lambda head, baseline: Call(tuple(head), {"baseline": baseline}), heads(styles=ROUGH), BASELINES)
+TIED = (*ROUGH, "ties", "ties")
+CALLS = st.builds(lambda head, baseline: Call(tuple(head), {"baseline": baseline}), heads(styles=TIED), BASELINES)
 GIVEN = {"head": heads(), "baseline": BASELINES}
 
 

@@ -12,7 +12,7 @@ from properties._aggregates_bounds import EVERY_TEMPERATURE, holds_in
 from properties._bounds import UNIT, Floats, gamma
 from properties._claim import Call, claim, operator
 from properties._draw import ROUGH, SEEDS, STYLES, rows, temperatures, values
-from properties._exploration_bounds import EPSILON, LECTURE, SUTTON, boltzmann_error, infinite_rows, shares
+from properties._exploration_bounds import EPSILON, LECTURE, SUTTON, boltzmann_error, crowded_rows, infinite_rows, shares
 from properties._oracles import exact
 from properties._oracles.exploration import epsilon_greedy_by_enumeration, greedy_by_enumeration
 from properties._trial import Trial
@@ -23,13 +23,17 @@ def _calls(q: st.SearchStrategy[Floats], **keywords: st.SearchStrategy[Any]) -> 
     return st.builds(lambda q, k: Call((q,), k), q, st.fixed_dictionaries(keywords))
 
 
-@operator("greedy", inputs=_calls(infinite_rows()))
+CROWDED = st.one_of(infinite_rows(), crowded_rows(), crowded_rows())
+LONE = rows(longest=1, styles=ROUGH)
+
+
+@operator("greedy", inputs=_calls(CROWDED))
 def greedy_bound(unit: float, q: Floats) -> Floats:
     """1/k: a reciprocal, and a product with the mask."""
     return np.asarray(gamma(2, unit) * shares(q))
 
 
-@operator("epsilon_greedy", inputs=_calls(infinite_rows(), **EPSILON))
+@operator("epsilon_greedy", inputs=_calls(CROWDED | LONE, **EPSILON))
 def epsilon_greedy_bound(unit: float, q: Floats, *, epsilon: float, over: str = "all") -> Floats:
     """(1 - eps) g + eps u with g of two roundings, u = 1/A or (1 - g)/(A - 1) of four, a product and two sums; g + eps (u - g)
     is a form, too, hence the size g + eps u."""

@@ -64,13 +64,14 @@ class Sampled(NamedTuple):
 
 @st.composite
 def batches_of_samples(draw: Draw, *, styles: tuple[str, ...] = ROUGH) -> Sampled:
-    """Probabilities from 2^-10 to 1; the smallest of the memory is the batch's, a half, or a 64th of it."""
+    """Probabilities from 2^-10 to 1; the smallest of the memory is the batch's, a half, or a 64th; given unneeded, too."""
     rough = draw(rows(styles=styles))
     probability = np.minimum(np.abs(rough) % 1.0 + 2.0**-10, 1.0)
-    normalizer = draw(st.sampled_from(["batch", "memory", None]))
+    normalizer = draw(st.sampled_from(["batch", None, "batch", None, "memory"]))
     least = float(probability.min()) * draw(st.sampled_from([1.0, 0.5, 2.0**-6]))
-    size = draw(st.sampled_from([1, 2, 5, 1000, 10**6]))
-    return Sampled(probability, size, draw(EXPONENTS), normalizer, least if normalizer == "memory" else None)
+    size = draw(st.sampled_from([1, 2, 5, 1, 1000, 10**6]))
+    given = normalizer == "memory" or draw(st.booleans())
+    return Sampled(probability, size, draw(EXPONENTS), normalizer, least if given else None)
 
 
 def _weights_call(s: Sampled) -> Call:

@@ -35,9 +35,19 @@ def networks(draw: Draw, *, styles: tuple[str, ...] = STYLES) -> Networks:
     return Networks(draw(values(shape, styles)), draw(values(shape, styles)))
 
 
+@st.composite
+def _copies(draw: Draw) -> Call:
+    """Steps of 0 and of 1, between networks of which either may hold an infinite parameter."""
+    both = draw(networks(styles=ROUGH))
+    which, infinite = draw(st.integers(0, 1)), draw(st.sampled_from([0.0, math.inf, -math.inf]))
+    if infinite:
+        both[which].ravel()[:: draw(st.integers(1, 3))] = infinite
+    return Call(tuple(both), {"polyak_step": draw(st.sampled_from([0.0, 1.0]))})
+
+
 @operator(
     "polyak_update",
-    inputs=st.builds(lambda both, step: Call(tuple(both), {"polyak_step": step}), networks(styles=ROUGH), STEPS),
+    inputs=st.builds(lambda both, step: Call(tuple(both), {"polyak_step": step}), networks(styles=ROUGH), STEPS) | _copies(),
     core=0,
 )
 def polyak_bound(unit: float, target: Floats, online: Floats, *, polyak_step: float) -> Floats:

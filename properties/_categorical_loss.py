@@ -45,7 +45,9 @@ def fits(draw: Draw, *, styles: tuple[str, ...] = STYLES, most: int = 4) -> Fit:
     return Fit(draw(values(shape, styles)), draw(distributions(shape)))
 
 
-CALLS = fits(styles=ROUGH, most=6).map(lambda fit: Call(tuple(fit), {}))
+SHIFTS = st.sampled_from([0.0, 0.0, 1024.0, -1024.0])
+"""What is added to all logits of a call: exp overflows, or underflows."""
+CALLS = st.builds(lambda fit, shift: Call((fit.logits + shift, fit.target), {}), fits(styles=ROUGH, most=6), SHIFTS)
 
 
 # ----------------------------------------------------------------------------------------------------------- operators

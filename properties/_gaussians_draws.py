@@ -76,9 +76,14 @@ def _names(what: str, levels: Floats) -> tuple[str, ...]:
     return tuple(f"{what}[{r}, {d}] > {levels[r, d, k]:.4g}" for r, d, k in np.ndindex(*levels.shape))
 
 
+def _uniform(levels: Floats) -> Floats:
+    """P(x > level) of uniform noise of the same variance."""
+    return np.asarray(np.clip((1 - (levels - MEAN[..., None]) / RIGHT.std[..., None] / np.sqrt(3)) / 2, 0, 1))
+
+
 def _plain_case() -> Case:
-    uniform = np.clip((1 - (LEVELS - MEAN[..., None]) / RIGHT.std[..., None] / np.sqrt(3)) / 2, 0, 1)
-    wrong = {name: normal.exceeds(LEVELS).ravel() for name, normal in _wrong().items()} | {"uniform-noise": uniform.ravel()}
+    wrong = {name: normal.exceeds(LEVELS).ravel() for name, normal in _wrong().items()}
+    wrong["uniform-noise"] = _uniform(LEVELS).ravel()
     return Case("levels", _names("draw", LEVELS), RIGHT.exceeds(LEVELS).ravel(), wrong)
 
 
@@ -87,6 +92,7 @@ def _squashed_case() -> Case:
     before, action = RIGHT.exceeds(LEVELS), _unsquashed(ACTION_LEVELS)
     due = np.concatenate([RIGHT.exceeds(action).ravel(), before.ravel()])
     wrong = {name: np.concatenate([n.exceeds(action).ravel(), n.exceeds(LEVELS).ravel()]) for name, n in _wrong().items()}
+    wrong["uniform-noise"] = np.concatenate([_uniform(action).ravel(), _uniform(LEVELS).ravel()])
     twice = Normal(np.tanh(MEAN), RIGHT.std)
     wrong["gaussian-policy-mean-squashed-twice"] = np.concatenate([twice.exceeds(action).ravel(), twice.exceeds(LEVELS).ravel()])
     for name, levels in {"sac-double-tanh": _untwice(action), "bounds-ignored": _unscaled(ACTION_LEVELS)}.items():

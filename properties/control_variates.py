@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -14,9 +15,10 @@ from properties._bounds import UNIT, Floats, gamma
 from properties._claim import TABULAR, Call, claim, operator
 from properties._control_variates_bias import MIXING, QPROP
 from properties._control_variates_variance import ROSS
-from properties._draw import FINE, ROUGH, STYLES, batches, fractions_of_one, values
+from properties._draw import BATCHES, FINE, ROUGH, STYLES, array_of, batches, codes, fractions_of_one, values
 from properties._oracles import exact
 from properties._oracles.control_variates import q_prop_by_fractions, second_moments
+from properties._policy_gradient_shapes import SHAPES, refuses_what_broadcasts
 from properties._trial import Trial
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -39,13 +41,29 @@ def taylor_bound(unit: float, action: Floats, mean: Floats, action_gradient: Flo
     return np.asarray(gamma(action.shape[-1] + 1, unit) * np.abs(action_gradient * (action - mean)).sum(axis=-1))
 
 
-@st.composite
-def _weight_calls(draw: Draw) -> Call:
-    rule, centered = draw(st.sampled_from(RULES)), draw(st.booleans())
+LONGEST = 6
+"""So many samples of a state at most."""
+
+
+def _weight_calls() -> st.SearchStrategy[Call]:
+    """Unrelated samples, or some that rise or fall together; in a batch the last row of one is constant: its covariance is 0.
+
+    All from one byte string: rules, styles and relations then vary from draw to draw by themselves.
+    """
+    return codes(8 + 4 * LONGEST * max(math.prod(shape) for shape in BATCHES)).map(_weight_call)
+
+
+def _weight_call(bits: bytes) -> Call:
+    rule, centered = (*RULES, *RULES[1:])[bits[0] % 7], bits[1] % 3 < 2
     least = 2 if centered and rule != "standard" else 1
-    shape = (*draw(batches()), draw(st.integers(least, 6)))
-    keywords = {"rule": rule} if centered and draw(st.booleans()) else {"rule": rule, "centered": centered}
-    return Call((draw(values(shape, ROUGH)), draw(values(shape, ROUGH))), keywords)
+    shape = (*BATCHES[bits[2] % len(BATCHES)], least + bits[3] % (LONGEST + 1 - least))
+    size = 2 * math.prod(shape)
+    a, c = (array_of(bits[8 + size * i : 8 + size * (i + 1)], shape, ROUGH[bits[4 + i] % len(ROUGH)]) for i in range(2))
+    samples = [a, np.asarray(c / 16 + (bits[6] % 3 - 1.0) * a)]
+    if len(shape) > 1 and shape[0] > 1:
+        one = samples[bits[7] % 2]
+        samples[bits[7] % 2] = np.concatenate([one[:-1], np.repeat(one[-1:, ..., :1], shape[-1], axis=-1)])
+    return Call(tuple(samples), {"rule": rule} if centered and bits[7] > 127 else {"rule": rule, "centered": centered})
 
 
 class _Estimate(NamedTuple):
@@ -130,9 +148,13 @@ def _pulled_back(jacobian: Floats, gradient: Floats) -> Floats:
 
 @st.composite
 def _mixed_calls(draw: Draw) -> Call:
+    """A half of no weight is infinite: it is not read."""
     b, m, p, d = draw(st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3)))
-    arrays = tuple(draw(values(shape, ROUGH)) for shape in ((b, p), (b,), (m, d), (m, d, p)))
-    return Call(arrays, {"on_policy_fraction": draw(fractions_of_one())})
+    nu, unread = draw(fractions_of_one()), {0.0: (0, 1), 1.0: (2, 3)}
+    arrays = [draw(values(shape, ROUGH)) for shape in ((b, p), (b,), (m, d), (m, d, p))]
+    for place in unread.get(nu, ()):
+        arrays[place] = np.full(arrays[place].shape, np.inf)
+    return Call(tuple(arrays), {"on_policy_fraction": nu})
 
 
 @operator("mixed_gradient", inputs=_mixed_calls(), core=TABULAR)
@@ -142,8 +164,8 @@ def mixed_bound(
     """On policy: product, B - 1 additions, division or product with 1/B, the fraction, the last addition: gamma_(B+4). Off policy
     D - 1 more additions, and the rounding of 1 - nu: gamma_(M+D+4)."""
     (b, (m, d)), nu = (len(score), gradient.shape), on_policy_fraction
-    on_policy = nu * (np.abs(score) * np.abs(advantage)[:, None]).mean(axis=0)
-    off_policy = (1 - nu) * _pulled_back(np.abs(jacobian), np.abs(gradient)).mean(axis=0)
+    on_policy = nu * (np.abs(score) * np.abs(advantage)[:, None]).mean(axis=0) if nu > 0 else 0.0
+    off_policy = (1 - nu) * _pulled_back(np.abs(jacobian), np.abs(gradient)).mean(axis=0) if nu < 1 else 0.0
     return np.asarray(gamma(b + 4, unit) * on_policy + gamma(m + d + 4, unit) * off_policy)
 
 
@@ -232,6 +254,22 @@ def a_constant_row_gets_no_weight(port: Trial, row: Floats, rule: str, n: int, w
     samples = ((other, constant), (constant, other), (constant, constant))[which]
     found, _ = port("control_variate_weight", *samples, rule=rule)
     port.equal(found, np.zeros(found.shape), 0.0)
+
+
+@claim("B10", source=f"{QPROP}, §3.2 (the weight is no part of what is differentiated)", operators=["control_variate_weight"],
+       given={"case": paired_samples(), "centered": st.booleans()}, share=0.25)  # fmt: skip
+def no_gradient_flows_through_the_optimal_weight(port: Trial, case: dict[str, Floats], centered: bool) -> None:
+    """d(Cov/Var) by the advantages and by the control variates is exactly 0: whoever descends a loss takes the weight as given."""
+    for place, sample in enumerate(case.values()):
+        slope = port.derivative(place, *case.values(), rule="optimal", centered=centered)
+        port.equal(slope, np.zeros(sample.shape), 0.0, f"in argument {place}")
+
+
+@claim("B11", source=SHAPES, operators=["taylor_control_variate", "control_variate_weight", "q_prop_gradient", "mixed_gradient"],
+       given={"data": st.data()}, share=0.25)  # fmt: skip
+def control_variates_and_gradients_are_never_broadcast(port: Trial, data: Any) -> None:
+    """[B] beside [B, 1], or one entry for all B, raises ValueError: neither a mean of one state nor a weight of one serves all."""
+    refuses_what_broadcasts(port, data)
 
 
 # ----------------------------------------------------------------------------------------------------------- the estimate

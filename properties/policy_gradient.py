@@ -9,7 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from properties import _policy_gradient_deterministic, _policy_gradient_soft  # noqa: F401  (register their records and claims)
+from properties import (  # noqa: F401  (register their records and claims)
+    _policy_gradient_deterministic,
+    _policy_gradient_shapes,
+    _policy_gradient_soft,
+)
 from properties._aggregates_bounds import holds_in
 from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, stored
 from properties._claim import Call, claim, operator
@@ -31,12 +35,17 @@ class Surrogate(NamedTuple):
     clip: float
 
 
+FAR = 10_000.0
+"""exp overflows here, and underflows at minus this."""
 CLIPS = (0.2, 0.5, 0.1, 0.25, 0.9, 2.0**-7, 1.0 / 3.0)
 
 
 @cache
-def surrogates(*, styles: tuple[str, ...] = STYLES) -> st.SearchStrategy[Surrogate]:
-    """Ratios around the clip on both sides, exactly 1, and far out (e^-32 to e^32); advantages of both signs, and 0."""
+def surrogates(*, styles: tuple[str, ...] = STYLES, far: bool = False) -> st.SearchStrategy[Surrogate]:
+    """Ratios around the clip on both sides, exactly 1, and far out (e^-32 to e^32); advantages of both signs, and 0.
+
+    `far`: in a third of the draws the largest ratios are 0 or beyond the float range, and of good actions none is there.
+    """
     size = max(math.prod(shape) for shape in BATCHES)
 
     def decode(bits: bytes) -> Surrogate:
@@ -44,13 +53,18 @@ def surrogates(*, styles: tuple[str, ...] = STYLES) -> st.SearchStrategy[Surroga
         n, clip = math.prod(shape), CLIPS[bits[1] % len(CLIPS)]
         parts = [bits[4 + 2 * n * i : 4 + 2 * n * (i + 1)] for i in range(2)]
         log_ratio = np.asarray(np.clip(array_of(parts[0], shape, "generic") / (4, 64, 256, 1024)[bits[2] % 4], -32.0, 32.0))
-        return Surrogate(log_ratio, array_of(parts[1], shape, styles[bits[3] % len(styles)]), clip)
+        advantage = array_of(parts[1], shape, styles[bits[3] % len(styles)])
+        if far and bits[2] // 4 % 3 == 2:
+            large = np.abs(log_ratio) >= np.abs(log_ratio).max() / 2
+            log_ratio = np.asarray(np.where(large, np.copysign(FAR, log_ratio), log_ratio))
+            advantage = np.asarray(np.where(log_ratio == FAR, np.minimum(advantage, 0.0), advantage))
+        return Surrogate(log_ratio, advantage, clip)
 
     return codes(4 + 4 * size).map(decode)
 
 
 def _surrogate_calls() -> st.SearchStrategy[Call]:
-    return surrogates(styles=ROUGH).map(lambda s: Call((s.log_ratio, s.advantage), {"clip": s.clip}))
+    return surrogates(styles=ROUGH, far=True).map(lambda s: Call((s.log_ratio, s.advantage), {"clip": s.clip}))
 
 
 def _pairs(styles: tuple[str, ...]) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -249,10 +263,6 @@ def differentiating_the_clipped_surrogate(port: Trial, s: Surrogate) -> None:
     bound = surrogate_gradient_bound(port.unit, s.log_ratio, s.advantage, clip=s.clip)
     port.equal(found, _slope(s), stored(bound, found, port.dtype))
     port.equal(port.derivative(1, *call[0], **call[1]), np.zeros(found.shape), 0.0, "in the advantage")
-
-
-FAR = 10_000.0
-"""exp overflows here, and underflows at minus this."""
 
 
 @claim("U3", source=SCHULMAN, operators=["clipped_surrogate", "clipped_surrogate_gradient"], given=CLIPPED, share=0.5)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from properties._action_search_hills import Landscape, hills, peak, value_error
 from properties._bounds import UNIT, Floats, gamma
 from properties._claim import Call, claim, operator
+from properties._draw import whole_numbers
 from properties._functions import WIDTHS, Hill, Slope, TwoHills
 from properties._oracles.action_search import ascended
 from properties._trial import Trial
@@ -41,8 +42,35 @@ def climbs(*, apart: bool = False, most: int = 40) -> st.SearchStrategy[Climb]:
     return st.builds(lambda land, n: Climb(land, *n), hills(apart=apart), numbers)
 
 
+def _stage(far: Floats, round_: bool, wall: int, numbers: tuple[float, float, int]) -> Climb:
+    """Two states that start a few units from the peak, one nearer than the other; on a round hill the coordinates approach it side
+    by side. Without a wall, with one before the peak, or with one that the start is outside of."""
+    hill = Hill(np.diag([1.0, 1.0 if round_ else 0.25]), np.array([1.0, -2.0]))
+    away = np.where(far == 0, [[3.0, 4.0], [1.0, -1.0]], far) * [[1.0], [0.25]]
+    start = hill.centre + away
+    low, high = start - 64.0, start + 64.0
+    if wall:
+        first = np.where(away[:, 0] > 0, 1.0, -1.0) * (0.125 if wall == 1 else -0.125)
+        edge = hill.centre[0] + first
+        low[:, 0], high[:, 0] = np.where(first > 0, edge, low[:, 0]), np.where(first > 0, high[:, 0], edge)
+    fraction, tolerance, most = numbers
+    return Climb(Landscape(hill, low, high, start, 1.0), fraction, tolerance, most)
+
+
+@cache
+def stages() -> st.SearchStrategy[Climb]:
+    """Climbs of which most go on for a few steps, and stop by the tolerance as often as by their number."""
+    numbers = st.tuples(st.sampled_from([0.25, 0.5]), st.sampled_from([0.375, 0.125, 2.0**-6]), st.sampled_from([40, 2, 40, 5]))
+    return st.builds(_stage, whole_numbers((2, 2), 8), st.sampled_from([True, False, True]), st.sampled_from([0, 1, 0, 2]), numbers)
+
+
 # ------------------------------------------------------------------------------------------------------------- record
-@operator("gradient_search", inputs=climbs().map(Climb.call), shared=("q_and_gradient",), widths=WIDTHS)
+@operator(
+    "gradient_search",
+    inputs=(climbs() | stages()).map(Climb.call),
+    shared=("q_and_gradient",),
+    widths=WIDTHS,
+)
 def ascent_bound(
     unit: float, q_and_gradient: Slope, start: Floats, low: Floats, high: Floats, *, step_size: float, tolerance: float,
     max_iterations: int,
@@ -152,6 +180,22 @@ def gradient_search_is_stationary_where_it_stops(port: Trial, climb: Climb) -> N
     # The port's last step and the one checked here, each rounded, in float64 too; and the limit's product and comparison.
     slack = 4 * _step_error(port.unit, land.hill, land.low, land.high, step) + gamma(4, port.unit) * limit
     port.at_most(np.abs(further - action).max(axis=-1), np.full(taken.shape, limit), slack)
+
+
+@claim("A4", source="the contract: max|a' - a| / step within the tolerance", operators=["gradient_search"], given={
+    "power": st.integers(-4, 4), "signs": st.tuples(*[st.sampled_from([1.0, -1.0])] * 2), "turned": st.booleans(),
+}, share=0.25)  # fmt: skip
+def the_tolerance_is_of_the_largest_coordinate(port: Trial, power: int, signs: tuple[float, float], turned: bool) -> None:
+    """q = -|a|^2 / 2 from 2^k (3, 4) with steps of 1/2: k steps leave a 2^-k of it, exactly, and that is its slope, too; so with
+    tolerance 4.5 2^k none is taken, with 4 2^k none, with 3.5 2^k one, and with 1.5 2^k two."""
+    start = 2.0**power * np.array(signs) * ([4.0, 3.0] if turned else [3.0, 4.0])
+    box = (np.full(2, -1024.0), np.full(2, 1024.0))
+    for tolerance, steps in ((4.5, 0), (4.0, 0), (3.5, 1), (1.5, 2)):
+        numbers = {"step_size": 0.5, "tolerance": tolerance * 2.0**power, "max_iterations": 9}
+        action, value, taken = port.gradient_search(Slope(np.eye(2), np.zeros(2)), start, *box, **numbers)
+        port.equal(taken, np.asarray(steps), 0.0, f"steps for tolerance {tolerance} 2^{power}")
+        port.equal(action, start * 2.0**-steps, 0.0, "the action")
+        port.equal(value, np.asarray(-12.5 * 4.0 ** (power - steps)), 0.0, "the value")
 
 
 @claim("A4", source=BERTSEKAS, operators=["gradient_search"], given=GIVEN, share=0.25)

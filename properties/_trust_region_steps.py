@@ -89,12 +89,18 @@ def the_natural_step_is_the_best_of_its_budget(port: Trial, asked: Asked) -> Non
     port.equal(np.asarray(float((exact(asked.gradient) * exact(step)).sum())), np.asarray(best), slack, "gain to first order")
 
 
-@claim("U1", source=f"{KAKADE}: units of the objective do not matter", operators=["natural_step"], given=STEP, share=0.5)
-def the_gradients_length_leaves_the_natural_step(port: Trial, asked: Asked) -> None:
-    """Four times the gradient gives the same step."""
+SMALL = 2.0**-40
+"""Gradients this much smaller are below 1e-8, and what x'Fx is for them far below that."""
+
+
+@claim("U1", source=f"{KAKADE}: units of the objective do not matter", operators=["natural_step"], given={
+    **STEP, "factor": st.sampled_from([4.0, SMALL]),
+}, share=0.5)  # fmt: skip
+def the_gradients_length_leaves_the_natural_step(port: Trial, asked: Asked, factor: float) -> None:
+    """c times the gradient gives the same step, for c = 4 and for c = 2^-40."""
     step, error = port("natural_step", asked.gradient, Linear(asked.metric), **_knobs(asked))
-    longer = asked._replace(gradient=4 * asked.gradient)
-    found, other = port("natural_step", longer.gradient, Linear(asked.metric), **_knobs(longer))
+    scaled = asked._replace(gradient=factor * asked.gradient)
+    found, other = port("natural_step", scaled.gradient, Linear(asked.metric), **_knobs(scaled))
     port.equal(found, step, error + other)
 
 
@@ -132,13 +138,50 @@ class Search(NamedTuple):
     shrink: float
     max_backtracks: int
 
+    @property
+    def far(self) -> float:
+        """How far along the landscape's direction the full step leads."""
+        return abs(float(self.tent.direction @ self.step))
+
+    def on(self, **changed: Any) -> Search:
+        """The same search on a landscape that is changed so."""
+        return self._replace(tent=self.tent._replace(**changed))
+
+
+def _as_drawn(search: Search) -> Search:
+    return search
+
+
+def _missed_by_a_third(search: Search) -> Search:
+    """The full step costs a third more than the budget, and improves."""
+    far = search.far + (search.far == 0)
+    return search.on(ridge=1000.0, cliff=1000.0, fog=1000.0, stiffness=1.0)._replace(max_kl=0.75 * far)
+
+
+def _level(search: Search) -> Search:
+    """The full step, or the next, costs nothing and is as high as the start."""
+    return search.on(ridge=search.far * search.shrink ** (search.max_backtracks % 2) / 2, stiffness=0.0)
+
+
+def _over_the_cliff(search: Search) -> Search:
+    """The full step costs nothing, and its surrogate is NaN."""
+    return search.on(ridge=1000.0, cliff=0.75 * search.far, stiffness=0.0)
+
+
+def _into_the_fog(search: Search) -> Search:
+    """The full step improves, and its kl is NaN."""
+    return search.on(ridge=1000.0, cliff=1000.0, fog=0.75 * search.far)
+
+
+CORNERS = (_as_drawn, _missed_by_a_third, _level, _as_drawn, _over_the_cliff, _into_the_fog)
+
 
 @st.composite
 def searches(draw: Draw, shrinks: tuple[float, ...]) -> Search:
     """Landscapes in whole numbers and powers of two; now and then with a cliff or fog, even where the search starts.
 
     Nearly all lead uphill; half of the budgets are met exactly by one of the steps, or missed by a third. About half of the
-    searches find a step, most of those a shrunk one.
+    searches find a step, most of those a shrunk one. Two of three are moved to a corner.
     """
     size = draw(st.integers(1, 3))
     direction, step = draw(whole_numbers((size,), 5)), draw(whole_numbers((size,), 9))
@@ -149,9 +192,10 @@ def searches(draw: Draw, shrinks: tuple[float, ...]) -> Search:
     stiffness, shrink = draw(st.sampled_from([1.0, 0.125, 8.0, 0.0])), draw(st.sampled_from(shrinks))
     tent = Tent(direction, draw(st.sampled_from([1000.0, 32.0, 4.0, 1000.0, 0.0, -8.0])), draw(edge), draw(edge), stiffness)
     longest, met = draw(st.integers(0, 8)), draw(st.integers(-4, 4))
-    exactly = stiffness * abs(float(direction @ step)) * shrink ** abs(met) * draw(st.sampled_from([1.0, 1.0, 0.75]))
+    exactly = stiffness * abs(float(direction @ step)) * shrink ** abs(met) * draw(st.sampled_from([1.0, 0.75]))
     max_kl = exactly if met >= 0 and exactly > 0 else draw(st.sampled_from([1.0, 4.0, 64.0, 0.25]))
-    return Search(tent, step, max_kl, shrink, longest)
+    corner: Callable[[Search], Search] = draw(st.sampled_from(CORNERS))
+    return corner(Search(tent, step, max_kl, shrink, longest))
 
 
 class Found(NamedTuple):

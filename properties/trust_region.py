@@ -12,13 +12,13 @@ from properties import _trust_region_fisher, _trust_region_steps  # noqa: F401  
 from properties._bounds import ELEMENTARY, UNIT, Floats, gamma
 from properties._claim import TABULAR, Call, claim, operator
 from properties._draw import ROUGH, codes, values, whole_numbers
-from properties._functions import WIDTHS, Linear, Tent
+from properties._functions import WIDTHS, Linear, Raised, Tent
 from properties._oracles import exact
 from properties._oracles.trust_region import krylov_minimiser, solution_by_elimination
 from properties._trial import Trial
 from properties._trust_region_bounds import System, conjugate_gradient_radii, drift, natural_step_radius, running
 from properties._trust_region_fisher import gaussian_calls
-from properties._trust_region_steps import Search, searches
+from properties._trust_region_steps import MANY, SMALL, UNEVEN, Search, searches
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 HESTENES = "Hestenes & Stiefel 1952"
@@ -32,7 +32,7 @@ def symmetric(draw: Draw, size: int, *, rough: bool = True) -> Floats:
     Diagonal 4 to 8 in quarters, the others at most 1 in absolute row sum; `rough` divides by 3.
     """
     bits = np.frombuffer(draw(codes(2 * size * size)), dtype=">u2").astype(np.int64).reshape(size, size)
-    diagonal = 4.0 + (np.diag(bits) % 17) / 4.0
+    diagonal = 4.0 + ((np.diag(bits) + 3 * np.arange(size)) % 17) / 4.0
     beside = np.tril((bits // 17) % 17 - 8, -1) / (8.0 * 2 ** int(np.ceil(np.log2(size))))
     scale = draw(st.sampled_from([1.0, 1.0, 2.0**-5, 2.0**5]))
     matrix = (np.diag(diagonal) + (beside + beside.T) * draw(st.sampled_from([1.0, 1.0, 0.0]))) * scale
@@ -42,13 +42,18 @@ def symmetric(draw: Draw, size: int, *, rough: bool = True) -> Floats:
 DAMPING = st.sampled_from([0.0, 0.0, 0.5, 2.0**-6, 1.0 / 3.0])
 
 
+def seldom_zero(draw: Draw, vector: Floats) -> Floats:
+    """The vector drawn; 0, which is drawn often, mostly as 1, 2, 3, ..."""
+    return np.arange(1.0, len(vector) + 1) if not vector.any() and draw(st.integers(0, 3)) else vector
+
+
 @st.composite
 def _systems(draw: Draw) -> Call:
     """A few iterations to whatever they reach, or enough of them for the tolerance."""
-    size = draw(st.integers(1, 5))
-    matrix, b = draw(symmetric(size)), draw(values((size,), ROUGH))
+    size = draw(st.sampled_from([3, 1, 2, 4, 5]))
+    matrix, b = draw(symmetric(size)), seldom_zero(draw, draw(values((size,), ROUGH)))
     enough = draw(st.booleans())
-    iterations = 40 if enough else draw(st.sampled_from([1, 1, min(2, size), size]))
+    iterations = 40 if enough else draw(st.sampled_from([max(size - 1, 1), min(2, size), size]))
     digits = draw(st.sampled_from([2, 8, 14])) if enough else 18
     tolerance = float(np.abs(b).max()) * 2.0**-digits if iterations > 1 else 0.0
     return Call((Linear(matrix), b), {"iterations": iterations, "tolerance": tolerance, "damping": draw(DAMPING)})
@@ -95,13 +100,18 @@ def _form(rows: Floats, vector: Floats) -> Floats:
 
 @st.composite
 def _gradients(draw: Draw) -> Call:
-    size = draw(st.integers(1, 4))
-    gradient, matrix = draw(values((size,), ("generic", "ties", "full mantissa"))), draw(symmetric(size))
+    """Gradients of any length where the tolerance is said; where nothing is, also such as show what is meant."""
+    size = draw(st.sampled_from([2, 1, 3, 4]))
+    gradient, matrix = seldom_zero(draw, draw(values((size,), ("generic", "ties", "full mantissa")))), draw(symmetric(size))
     keywords: dict[str, Any] = {"max_kl": draw(st.sampled_from([0.01, 1.0, 2.0**-10, 3.0]))}
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["said", "small", "unsaid", "said", "many", "uneven"]))
+    if kind in ("said", "small"):
+        gradient = gradient * (SMALL if kind == "small" else 1.0)
         tolerance = float(np.abs(gradient).max()) * 2.0**-16
-        keywords |= {"iterations": 40, "tolerance": tolerance, "damping": draw(DAMPING)}
-    return Call((gradient, Linear(matrix)), keywords)
+        keywords |= {"iterations": 40, "tolerance": tolerance, "damping": draw(st.sampled_from([0.5, 0.0, 1.0 / 3.0]))}
+    if kind == "many":
+        gradient, matrix = 1.0 + np.abs(draw(whole_numbers((len(MANY),), 8))), MANY
+    return Call((UNEVEN[0], Linear(UNEVEN[1])) if kind == "uneven" else (gradient, Linear(matrix)), keywords)
 
 
 @operator("natural_step", inputs=_gradients(), core=TABULAR, widths=WIDTHS)
@@ -119,14 +129,17 @@ def natural_step_bound(
     return natural_step_radius(unit, System(matvec.matrix, gradient, iterations, tolerance, damping), max_kl)
 
 
-def _search_call(asked: Search) -> Call:
+def _search_call(asked: Search, level: float) -> Call:
     knobs = {"max_kl": asked.max_kl, "shrink": asked.shrink, "max_backtracks": asked.max_backtracks}
-    return Call((asked.tent, asked.step), knobs)
+    return Call((Raised(asked.tent, level) if level else asked.tent, asked.step), knobs)
 
 
-@operator("backtracking_search", inputs=searches((0.5, 0.25)).map(_search_call), core=TABULAR, widths=WIDTHS)
+LEVELS = st.sampled_from([0.0, -64.0, 64.0])
+
+
+@operator("backtracking_search", inputs=st.builds(_search_call, searches((0.5, 0.25)), LEVELS), core=TABULAR, widths=WIDTHS)
 def backtracking_bound(
-    unit: float, evaluate: Tent, step: Floats, *, max_kl: float, shrink: float, max_backtracks: int
+    unit: float, evaluate: Tent | Raised, step: Floats, *, max_kl: float, shrink: float, max_backtracks: int
 ) -> tuple[Any, ...]:
     """Shrunk by powers of two, on a landscape that is exact in every type: nothing is rounded, and nothing is in doubt."""
     return np.zeros_like(step), 0.0, 0.0

@@ -10,6 +10,7 @@ import numpy as np
 
 import reference
 from properties._claim import Call
+from properties._functions import Linear
 
 FLAGS = ("terminated", "truncated")
 INDICES = ("next_action",)
@@ -100,13 +101,22 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
     for place, matrix in enumerate(valid.arguments):
         if hasattr(matrix, "indptr"):
             yield from _bad_csr(valid, place, parameters[place].name)
+    if operator == "conjugate_gradient":
+        yield _negative_definite(valid)
     for place, parameter in enumerate(parameters[: len(valid.arguments)]):
         if not isinstance(valid.arguments[place], np.ndarray):
             for value in _bad_scalars(operator, parameter.name):
                 yield Bad(f"{parameter.name} out of range", _replaced(valid, place, value), parameter.name, _shown(value))
-    for name in valid.keywords:
+    for name in [name for name in valid.keywords if name != "minimum_probability" or valid.keywords["normalizer"] == "memory"]:
         for value in _bad_scalars(operator, name):
             yield Bad(f"{name} out of range", valid._replace(keywords=valid.keywords | {name: value}), name, _shown(value))
+
+
+def _negative_definite(valid: Call) -> Bad:
+    """On b = (1, ..., 1) the first p'Ap is minus the size, exactly."""
+    size = len(valid.arguments[1])
+    call = Call((Linear(-np.eye(size)), np.ones(size)), valid.keywords | {"damping": 0.0, "tolerance": 0.0})
+    return Bad("matvec of a negative definite matrix", call, "matvec", f"= {-float(size)}")
 
 
 def _replaced(valid: Call, place: int, value: Any) -> Call:

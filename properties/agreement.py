@@ -20,6 +20,8 @@ CONTRACT = "the operator contract"
 EVERY = tuple(name for name, record in OPERATORS.items() if not record.stateful)
 COMPARED = tuple(name for name, record in OPERATORS.items() if record.compared)
 ALL = tuple(OPERATORS)
+PLACES = st.lists(st.integers(0, 2**16), min_size=1, max_size=4)
+OBJECTS = tuple(name for name, record in OPERATORS.items() if record.stateful)
 BATCHED = tuple(name for name, record in OPERATORS.items() if record.batched)
 
 
@@ -63,6 +65,26 @@ def port_equals_reference(port: Trial, data: Any) -> None:
         port.equal(found, wanted, bound)
         ratio = max(ratio, port.last_ratio)
     target(ratio, label="error / bound")
+
+
+@claim("agreement", source=CONTRACT, operators=OBJECTS, given=GIVEN, share=0.5)
+def an_object_equals_the_references_object(port: Trial, data: Any) -> None:
+    """After the same updates the port's object has the total and finds the indices that the reference's has and finds, exactly:
+    priorities and masses are multiples of 2^-30 below 16, whose sums do not round, whatever huge ones were stored before."""
+    call = _draw(port, data)
+    size = int(call.arguments[0])
+    held, due = getattr(port, port.subject)(*call.arguments), getattr(reference, port.subject)(*call.arguments)
+    port.equal(np.asarray(len(held)), np.asarray(len(due)), 0.0, "the length")
+    for flood in data.draw(st.lists(st.booleans(), min_size=1, max_size=4)):
+        if flood:
+            held.update(np.arange(size), np.full(size, 2.0**60))
+        index = np.concatenate([np.arange(size) if flood else np.arange(0), data.draw(PLACES)]).astype(np.int64) % size
+        parts = np.random.default_rng(data.draw(st.integers(0, 2**16))).integers(0, 2**34, len(index))
+        for each in (held, due):
+            each.update(index, parts * 2.0**-30)
+        port.equal(held.value_of("total"), np.asarray(due.total), 0.0, "the total")
+        masses = np.floor(np.arange(32) / 32 * due.total * 2**30) / 2**30
+        port.equal(held.find(masses), due.find(masses), 0.0, "what is found")
 
 
 @claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.1, every_dtype=True)

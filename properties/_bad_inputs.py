@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import reference
-from properties._claim import Call
+from properties._claim import OPERATORS, Call
 from properties._functions import Linear
 
 FLAGS = ("terminated", "truncated")
@@ -21,9 +21,11 @@ NON_NEGATIVE = (
     "weights", "weighted_policy_loss.weight", "weighted_policy_loss_gradient.weight", "mean_square_error", "deviations",
     "probability", "sampling_probabilities.priority", "sample_proportional.priority", *PROBABILITIES,
 )  # fmt: skip
+WEIGHTS = ("weights", "sampling_probabilities.priority", "sample_proportional.priority")
 FINITE = (
     "weights", "mean_square_error", "means", "deviations", "priority", "atoms", "logits", "gaussian_log_prob.action", "log_std",
-    "pre_tanh", "b", "vector", "natural_step.gradient", "step", "cem_refit.actions", "control_variate_weight.control_variate",
+    "pre_tanh", "b", "vector", "natural_step.gradient", "gradient_search.start", "gradient_search.low", "gradient_search.high",
+    "cross_entropy_search.low", "cross_entropy_search.high", "step", "cem_refit.actions", "control_variate_weight.control_variate",
     *PROBABILITIES,
 )  # fmt: skip
 """A name alone, or of one operator only."""
@@ -32,14 +34,14 @@ SCALARS: dict[str, tuple[Any, ...]] = {
     "lambda_": (-0.1, 1.5, float("nan")),
     "expectile": (0.0, 1.0, -0.5, float("nan")),
     "quantile": (0.0, 1.0, 1.5, float("nan")),
-    "entropy_coefficient": (-0.5, float("nan")),
+    "entropy_coefficient": (-0.5, float("nan"), float("inf")),
     "n": (0, -1, 1.5),
     "margin": (-1, 0.5),
     "samples": (0, 1.5),
     "aggregate": ("sum", None),
     "max_weight": (0.0, -1.0, float("nan")),
     "noise_clip": (-1.0, float("nan")),
-    "tolerance": (-1.0, float("nan")),
+    "tolerance": (-1.0, float("nan"), float("inf")),
     "max_iterations": (0, 2.5),
     "epsilon": (-0.1, 1.5, float("nan")),
     "over": ("some", None),
@@ -50,29 +52,33 @@ SCALARS: dict[str, tuple[Any, ...]] = {
     "distribution": ("cauchy", None),
     "baseline": ("median", None),
     "polyak_step": (-0.1, 1.5, float("nan")),
-    "exponent": (-1.0, float("nan")),
-    "offset": (-1.0, float("nan")),
+    "exponent": (-1.0, float("nan"), float("inf")),
+    "offset": (-1.0, float("nan"), float("inf")),
     "size": (0, 1.5),
     "normalizer": ("sum",),
     "minimum_probability": (0.0, -0.5, 2.0, float("nan")),
     "stratified": (None, "yes"),
     "capacity": (0, -1, 2.5),
     "clip": (0.0, 1.0, float("nan")),
-    "log_coefficient": (float("nan"), "1"),
-    "target_entropy": (float("nan"), "1"),
+    "log_coefficient": (float("nan"), "1", float("inf"), float("-inf")),
+    "target_entropy": (float("nan"), "1", float("inf"), float("-inf")),
     "rule": ("random", None),
     "centered": (None, "yes"),
     "on_policy_fraction": (-0.1, 1.5, float("nan")),
     "iterations": (0, 1.5),
-    "damping": (-1.0, float("nan")),
-    "max_kl": (0.0, -1.0, float("nan")),
+    "damping": (-1.0, float("nan"), float("inf")),
+    "max_kl": (0.0, -1.0, float("nan"), float("inf")),
     "shrink": (0.0, 1.0, float("nan")),
     "max_backtracks": (-1, 0.5),
     "elites": (0, 10**6, 1.5),
     "population": (0, 1.5),
-    "step_size": (0.0, -1.0, float("nan")),
+    "step_size": (0.0, -1.0, float("nan"), float("inf")),
 }
 POSITIVE_TOLERANCE = ("value_iteration", "q_value_iteration")
+TWICE_NAMED = ("categorical_loss", "categorical_loss_gradient", "gradient_search")
+"""Without entries two arrays are at fault, and rooms may differ in which they name."""
+FREE = ("factorised_noise.noise_out", "q_prop_gradient.action_gradient", "mixed_gradient.action_gradient")
+"""Arrays whose last axis has no size to agree with."""
 FUNCTIONS = ("matvec", "evaluate", "q_fn", "q_and_gradient")
 BELOW_ONE = ("solve_policy", "solve_optimal", "value_iteration", "q_value_iteration")
 SQUASHED = ("tanh_gaussian_log_prob", "tanh_action", "sample_tanh_gaussian")
@@ -97,7 +103,9 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
         rules = {name, f"{operator}.{name}"}
         yield from _bad_array(valid, place, name, rules)
         if len(arrays) > 1 and place != arrays[0][0]:
-            yield _misshapen(valid, place, name)
+            yield from _misshapen(operator, valid, place, name)
+    if arrays and OPERATORS[operator].core > 0 and operator not in TWICE_NAMED:
+        yield _empty(valid, *arrays[0])
     for place, matrix in enumerate(valid.arguments):
         if hasattr(matrix, "indptr"):
             yield from _bad_csr(valid, place, parameters[place].name)
@@ -105,8 +113,23 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
         yield _negative_definite(valid)
     for place, parameter in enumerate(parameters[: len(valid.arguments)]):
         if not isinstance(valid.arguments[place], np.ndarray):
+            if parameter.name in FUNCTIONS and all(np.any(valid.arguments[i]) for i, _ in arrays):  # of a 0 nothing is asked
+                yield from _bad_functions(valid, place, parameter.name)
             for value in _bad_scalars(operator, parameter.name):
                 yield Bad(f"{parameter.name} out of range", _replaced(valid, place, value), parameter.name, _shown(value))
+    for name, array in valid.keywords.items():
+        if isinstance(array, np.ndarray):
+            yield from _bad_array(valid, name, name, {name, f"{operator}.{name}"})
+            if name == "discount":
+                for wrong in (-0.5, 1.5):
+                    yield Bad(
+                        "discount with an entry out of range", _replaced(valid, name, np.full_like(array, wrong)), name, str(wrong)
+                    )
+            yield from _misshapen(operator, valid, name, name)
+    if operator == "smoothed_action" and all(np.ndim(valid.keywords[end]) == 0 for end in ("low", "high")):
+        above = float(valid.keywords["high"]) + 1.0
+        if np.isfinite(above):
+            yield Bad("low above high", valid._replace(keywords=valid.keywords | {"low": above}), "low", str(above))
     for name in [name for name in valid.keywords if name != "minimum_probability" or valid.keywords["normalizer"] == "memory"]:
         for value in _bad_scalars(operator, name):
             yield Bad(f"{name} out of range", valid._replace(keywords=valid.keywords | {name: value}), name, _shown(value))
@@ -119,8 +142,15 @@ def _negative_definite(valid: Call) -> Bad:
     return Bad("matvec of a negative definite matrix", call, "matvec", f"= {-float(size)}")
 
 
-def _replaced(valid: Call, place: int, value: Any) -> Call:
-    """The call with one positional argument replaced."""
+def _argument(valid: Call, place: int | str) -> Any:
+    """An argument by its position or, of a keyword, by its name."""
+    return valid.keywords[place] if isinstance(place, str) else valid.arguments[place]
+
+
+def _replaced(valid: Call, place: int | str, value: Any) -> Call:
+    """The call with one argument replaced."""
+    if isinstance(place, str):
+        return valid._replace(keywords=valid.keywords | {place: value})
     return valid._replace(arguments=valid.arguments[:place] + (value,) + valid.arguments[place + 1 :])
 
 
@@ -132,6 +162,8 @@ def _shown(value: Any) -> str:
 def _bad_scalars(operator: str, name: str) -> tuple[Any, ...]:
     if name in ("low", "high") and operator in SQUASHED:
         return (float("nan"), float("inf"), 1e9) if name == "low" else (float("nan"), float("-inf"))
+    if name in ("low", "high") and operator == "smoothed_action":
+        return (float("nan"),)
     if name in FUNCTIONS:
         return ((),)  # a tuple: nothing that could be called
     if name == "temperature":
@@ -140,7 +172,27 @@ def _bad_scalars(operator: str, name: str) -> tuple[Any, ...]:
         return (1.0, *SCALARS[name])
     if name == "tolerance" and operator in POSITIVE_TOLERANCE:
         return (0.0, *SCALARS[name])
-    return SCALARS.get(name, ())
+    known = SCALARS.get(name, ())
+    return (*known, "1", True) if known and isinstance(known[0], (int, float)) else known
+
+
+def _bad_functions(valid: Call, place: int, name: str) -> Iterator[Bad]:
+    """Functions that answer nothing, or with another shape, or with NaN."""
+    sound = valid.arguments[place]
+
+    def changed(change: Callable[[Any], Any]) -> Callable[..., Any]:
+        def function(*arguments: Any) -> Any:
+            answer = sound(*arguments)
+            return tuple(map(change, answer)) if isinstance(answer, tuple) else change(answer)
+
+        return function
+
+    yield Bad(f"{name} answering nothing", _replaced(valid, place, lambda *_: None), name, "")
+    if name != "evaluate":
+        yield Bad(
+            f"{name} answering another shape", _replaced(valid, place, changed(lambda a: np.asarray(a)[..., None])), name, "shape"
+        )
+        yield Bad(f"{name} answering NaN", _replaced(valid, place, changed(lambda a: np.full_like(a, np.nan))), name, "nan")
 
 
 def _bad_csr(valid: Call, place: int, name: str) -> Iterator[Bad]:
@@ -159,13 +211,25 @@ def _bad_csr(valid: Call, place: int, name: str) -> Iterator[Bad]:
         yield Bad(f"{name} {rule}", valid._replace(arguments=arguments), name, value)
 
 
-def _misshapen(valid: Call, place: int, name: str) -> Bad:
-    longer = valid.arguments[place][..., None]
-    return Bad(f"{name} of another shape", _replaced(valid, place, longer), name, str(longer.shape))
+def _misshapen(operator: str, valid: Call, place: int | str, name: str) -> Iterator[Bad]:
+    array = _argument(valid, place)
+    longer = array[..., None]
+    yield Bad(f"{name} of another shape", _replaced(valid, place, longer), name, str(longer.shape))
+    twins = sum(getattr(other, "shape", None) == array.shape for other in valid.arguments)
+    if twins > 1 and array.ndim and array.shape[-1] > 1 and f"{operator}.{name}" not in FREE:
+        shorter = array[..., :-1]
+        yield Bad(f"{name} an entry short", _replaced(valid, place, shorter), name, str(shorter.shape))
 
 
-def _bad_array(valid: Call, place: int, name: str, rules: set[str]) -> Iterator[Bad]:
-    array = valid.arguments[place]
+def _empty(valid: Call, place: int, name: str) -> Bad:
+    """Nothing on the last axis of an array, nor of those that have its shape, of which the operator needs something."""
+    shape = valid.arguments[place].shape
+    emptied = tuple(a[..., :0] if getattr(a, "shape", None) == shape else a for a in valid.arguments)
+    return Bad(f"{name} without entries", valid._replace(arguments=emptied), name, str(emptied[place].shape))
+
+
+def _bad_array(valid: Call, place: int | str, name: str, rules: set[str]) -> Iterator[Bad]:
+    array = _argument(valid, place)
 
     def spoilt(rule: str, replacement: Any, value: str) -> Bad:
         return Bad(f"{name} {rule}", _replaced(valid, place, replacement), name, value)
@@ -180,6 +244,7 @@ def _bad_array(valid: Call, place: int, name: str, rules: set[str]) -> Iterator[
     if array.dtype.kind == "i":
         yield spoilt("of reals", array.astype(np.float64), "float")
         yield spoilt("out of range", np.full_like(array, 10**6), "1000000")
+        yield spoilt("below 0", np.full_like(array, -1), "-1")
     if array.dtype.kind == "f" and array.size:
         yield spoilt("of complex numbers", array.astype(np.complex128), "complex")
         yield spoilt("with NaN", with_first(np.nan), f"{name}[{', '.join('0' * array.ndim)}]" if array.ndim else name)
@@ -189,6 +254,9 @@ def _bad_array(valid: Call, place: int, name: str, rules: set[str]) -> Iterator[
         yield spoilt("with a negative entry", with_first(-1.0), "-1.0")
     if rules & set(PROBABILITIES):
         yield spoilt("that does not sum to 1", array * 0.5, "0.5")
+        yield spoilt("whose sum is a little less than 1", array * (1 - 2.0**-20), "0.99999")
+    if rules & set(WEIGHTS):
+        yield spoilt("of zeros", np.zeros_like(array), "0.0")
     if "importance_weights.probability" in rules:
         yield spoilt("with a chance of 0", with_first(0.0), "0.0")
         yield spoilt("with a chance above 1", with_first(1.5), "1.5")

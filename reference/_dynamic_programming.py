@@ -111,7 +111,7 @@ def value_iteration(
     transition      [S, A, S], or CSR [S*A, S] with row s*A + a; rows sum to 1; 10⁶ sparse states are in reach
     reward          [S, A]  in units of reward; −inf forbids an action; an equal infinity is no change
     discount        scalar  in [0, 1)
-    tolerance       scalar  > 0, in units of value
+    tolerance       scalar  in (0, inf), in units of value
     max_iterations  integer >= 1
     returns         value [S] in units of value, iterations, error_bound (rounding, some u·max|V|/(1 − γ), adds to it)
     raises          ValueError on bad shapes, NaN, rows that do not sum to 1, or a scalar out of range
@@ -139,7 +139,7 @@ def q_value_iteration(
     transition      [S, A, S], or CSR [S*A, S] with row s*A + a; rows sum to 1
     reward          [S, A]  in units of reward; −inf forbids an action; an equal infinity is no change
     discount        scalar  in [0, 1)
-    tolerance       scalar  > 0, in units of value
+    tolerance       scalar  in (0, inf), in units of value
     max_iterations  integer >= 1
     returns         q [S, A] in units of value, iterations, error_bound on ‖Q_{k+1} − Q*‖∞ (rounding adds to it)
     raises          ValueError on bad shapes, NaN, rows that do not sum to 1, or a scalar out of range
@@ -189,7 +189,7 @@ def _iterate(
     max_iterations: int,
 ) -> tuple[FloatArray, int, float]:
     """Repeat a γ-contraction until its certificate γ/(1 − γ)·‖change‖∞ is within the tolerance."""
-    goal = scalar("tolerance", tolerance, "(0, inf]")
+    goal = scalar("tolerance", tolerance, "(0, inf)")
     limit = integer("max_iterations", max_iterations, 1)
     current, bound, done = start, float("nan"), 0
     while done < limit and not bound <= goal:  # nan, before the first backup or from inf − inf, certifies nothing

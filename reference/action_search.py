@@ -149,7 +149,7 @@ def gradient_search(
     Ascent(action=array([1.]), value=array(3.), iterations=array(1))
 
     q_and_gradient  function  a [..., D] → (q [...], ∇_a q [..., D])
-    start           [..., D]  clipped into the box first, in units of action
+    start           [..., D]  finite, clipped into the box first, in units of action
     low, high       [..., D]  the action box of each state, finite, low < high
     step_size       scalar    in (0, inf), in units of action² per unit of value; ≤ 1/L never descends
     tolerance       scalar    in [0, inf), of the projected gradient max_d |a' − a| / step_size
@@ -160,7 +160,7 @@ def gradient_search(
     source          Bertsekas 2016, §3.3 (gradient projection)
     """
     function("q_and_gradient", q_and_gradient)
-    begin = real_array("start", start)
+    begin = finite_array("start", start)
     last_axis("start", begin)
     floor, ceiling = _boxes(low, high)
     same_shape("low", floor, "start", begin.shape)

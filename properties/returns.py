@@ -52,7 +52,7 @@ def _read(next_value: Floats, terminated: Any) -> Floats:
 # ----------------------------------------------------------------------------------------------------------- operators
 @st.composite
 def _calls(draw: Draw, names: tuple[str, ...], keywords: dict[str, st.SearchStrategy[Any]]) -> Call:
-    t = draw(trajectories(styles=ROUGH))
+    t = draw(st.one_of(*[trajectories(styles=ROUGH)] * 3, trajectories(longest=40, batched=False, styles=ROUGH)))
     if draw(st.sampled_from((True, True, True, False))):  # where every step is cut there is little to go wrong
         t = t._replace(terminated=t.terminated & ~t.terminated.all(), truncated=t.truncated & ~t.truncated.all())
     both, unread = t.terminated & draw(st.sampled_from((False, False, True))), t.terminated & draw(st.booleans())
@@ -63,8 +63,8 @@ def _calls(draw: Draw, names: tuple[str, ...], keywords: dict[str, st.SearchStra
     return Call(arguments, {**{key: draw(strategy) for key, strategy in keywords.items()}, "discount": discount})
 
 
-COUNTS = st.sampled_from((1, 2, 3, 1, 2, 9)) | st.integers(1, 9)
-MARGINS = st.sampled_from((1, 2, 0, 1, 3, 9)) | st.integers(0, 9)
+COUNTS = st.sampled_from((1, 2, 3, 1, 2, 9)) | st.integers(1, 9) | st.integers(1, 40)
+MARGINS = st.sampled_from((1, 2, 0, 1, 3, 9)) | st.integers(0, 9) | st.integers(0, 40)
 
 
 @operator("discounted_returns", inputs=_calls(NEXT, {}))

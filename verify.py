@@ -61,7 +61,7 @@ def show(arguments: Arguments) -> int:
     if arguments.self_test:
         from properties._self_test._table import self_test
 
-        return self_test(arguments.jobs)
+        return self_test(arguments.jobs, arguments.json)
     from properties._explain import explain, listing
 
     print(explain(arguments.explain) if arguments.explain else listing(arguments.ops, arguments.claims))

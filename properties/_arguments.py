@@ -108,7 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="worker processes (default: one a core)")
     add("--seed", type=int, metavar="N", help="the stream of examples (default: 0 in dev and ci, else a fresh one, printed)")
     add("--require", type=_names, default=(), metavar="A,B|all", help="operators whose absence is an error")
-    add("--json", type=Path, metavar="FILE", help="write every verdict as JSON")
+    add(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write every verdict as JSON; with --self-test, what became of each bug, fault and mutant",
+    )
     add("--junit", type=Path, metavar="FILE", help="write every verdict as JUnit XML")
     add("--list", action="store_true", help="list operators and claims, and stop")
     add(

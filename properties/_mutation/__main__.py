@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 given.package, modules=given.module, functions=given.function, limit=given.limit, fraction=given.fraction,
                 share=given.share, claims=not given.quick, spend=given.spend, told=progress,
             )  # fmt: skip
-    except BrokenSuite as broken:
+    except (BrokenSuite, RuntimeError) as broken:
         console.print(f"no verdict can be believed: {broken}")
         return BROKEN
     report(found, console)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from fractions import Fraction
 from functools import cache
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,17 +22,16 @@ import properties._priorities_draws as priorities_draws
 import reference
 from properties import CLAIMS
 from properties import _statistics as statistics
+from properties._bugs import catalogue
 from properties._claim import Undecided
 from properties._ledger import LEDGER, RUN_BUDGET, SHARED_OUT, Case, Entry, account, enter, lines
 from properties._ports import REFERENCE, Port
 from properties._quadrature import whole_grid
 from properties._repeat import repeat
 from properties._run import FAILS, PROFILES, UNDECIDED, run
+from properties._self_test._kill_matrix import past_kills
 from properties._statistics import BETS, MISSED, Capital, Judgement, Mean, Plan, mixture, needed, plan
 from properties._trial import Trial
-
-sys.path.insert(0, str(Path(__file__).parent))
-from wrong_samplers import WRONG_SAMPLERS  # noqa: E402
 
 CERTAIN = 1e-9
 """A test of ours may fail by chance with this probability."""
@@ -266,15 +263,21 @@ def sampled_verdicts(operator: str, function: Any, salts: range) -> Any:
     return repeat(Port(SimpleNamespace(**{operator: function}), "wrong"), salts)
 
 
-@pytest.mark.parametrize("name", WRONG_SAMPLERS)
+SAMPLERS = [bug for bug, claims in past_kills().items() if set(claims) & set(LEDGER)]
+"""The catalogued bugs that a statistical claim refuted when the kill matrix was made."""
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_a_wrong_sampler_is_found_with_every_salt(name: str) -> None:
+    bug = catalogue()[name]
     for salt in range(3):
-        tally = sampled_verdicts(*WRONG_SAMPLERS[name], range(salt, salt + 1))
+        tally = sampled_verdicts(bug.operator, bug.behaves, range(salt, salt + 1))
         assert tally.count("fails") > 0 and tally.count("undecided") == 0, tally.verdicts
 
 
 def test_an_alarm_names_what_is_off_and_the_mistake() -> None:
-    tally = sampled_verdicts(*WRONG_SAMPLERS["sample_gaussian: variance"], range(1))
+    bug = catalogue()["sample_gaussian/variance-for-standard-deviation"]
+    tally = sampled_verdicts(bug.operator, bug.behaves, range(1))
     assert "as if variance-as-standard-deviation" in tally.alarms[0]
     assert "due" in tally.alarms[0] and "evidence 10^" in tally.alarms[0]
 
@@ -288,9 +291,12 @@ def test_too_few_draws_leave_a_claim_undecided(monkeypatch: pytest.MonkeyPatch) 
     assert run(claim, "sample_boltzmann", REFERENCE, PROFILES["ci"]).verdict == UNDECIDED
 
 
-@pytest.mark.parametrize("name", ["sample_gaussian: variance", "sum_tree: not the newest", "sample_proportional: iid"])
+@pytest.mark.parametrize(
+    "name",
+    ["sample_gaussian/variance-for-standard-deviation", "sum_tree/index-one-too-far", "sample_proportional/strata-forgotten"],
+)
 def test_the_verifier_reports_an_alarm_as_a_failure_with_its_account(name: str) -> None:
-    operator, function = WRONG_SAMPLERS[name]
+    operator, function = catalogue()[name].operator, catalogue()[name].behaves
     port = Port(SimpleNamespace(**{operator: function}), "wrong")
     results = [run(CLAIMS[claim], operator, port, PROFILES["ci"]) for claim, e in LEDGER.items() if operator in e.operators]
     failed = [result for result in results if result.verdict == FAILS]

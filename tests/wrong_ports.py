@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import reference
-from properties._bugs import BUGS
+from properties._bugs import catalogue
 
 
 class Wrong(NamedTuple):
@@ -70,6 +70,19 @@ def _nan_when_equal(advantage: Any, *, temperature: float) -> Any:
     return reference.normalized_weights((array - array.mean(axis=-1, keepdims=True)) / spread, temperature=temperature)
 
 
+def _difference_of_large_numbers(mean: Any, log_std: Any, other_mean: Any, other_log_std: Any) -> Any:
+    """Right within its bound, and below 0 where it is nearly 0."""
+    reference.gaussian_kl(mean, log_std, other_mean, other_log_std)
+    squares = np.exp(2 * log_std) + (mean - other_mean) ** 2
+    return np.sum(other_log_std - log_std + squares / (2 * np.exp(2 * other_log_std)) - 0.5, axis=-1)
+
+
+def _rounds_beyond_the_box(pre_tanh: Any, *, low: Any, high: Any) -> Any:
+    """Right within its bound, and outside of the box where it is saturated."""
+    reference.tanh_action(pre_tanh, low=low, high=high)
+    return (np.asarray(high) + low) / 2 + np.tanh(pre_tanh) * (np.asarray(high) - low) / 2
+
+
 def _another_answer_each_time() -> Any:
     """A port with hidden state."""
     calls = [0]
@@ -81,8 +94,14 @@ def _another_answer_each_time() -> Any:
     return sampled
 
 
+KNOWN = (
+    "gae/done-is-terminated-or-truncated", "log_mean_exp/log-sum-for-log-mean", "expectile_loss/expectile-sign-turned",
+    "expectile_loss/pinball-for-expectile", "double_q_target/max-of-the-masked-row", "n_step_returns/gamma-for-gamma-to-the-n",
+)  # fmt: skip
+"""Some of the catalogue; tests/test_bugs.py tries all of it."""
+
 WRONG: dict[str, Wrong] = {
-    **{name: Wrong(bug.operator, bug.behaves) for name, bug in BUGS.items()},
+    **{name: Wrong(catalogue()[name].operator, catalogue()[name].behaves) for name in KNOWN},
     "masked row by hand": Wrong("double_q_target", _max_of_the_masked_row),
     "[B, 1] broadcast": Wrong("value_target", _broadcast_column),
     "float32 inside": Wrong("lambda_returns", _float32_inside),
@@ -91,6 +110,8 @@ WRONG: dict[str, Wrong] = {
     "discount missing": Wrong("evaluation_backup", _discount_missing),
     "max at the same state": Wrong("q_optimality_backup", _max_at_the_same_state),
     "nan when all are equal": Wrong("normalized_weights", _nan_when_equal),
+    "difference of large numbers": Wrong("gaussian_kl", _difference_of_large_numbers),
+    "beyond the box": Wrong("tanh_action", _rounds_beyond_the_box),
     "hidden state": Wrong("mean_aggregate", _another_answer_each_time()),
 }
 

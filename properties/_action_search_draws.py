@@ -119,6 +119,7 @@ def second_populations_have_the_refitted_deviation(port: Trial, case: Case, size
     high = np.full((size, 1), HALF)
     hill = Watched(Hill(np.eye(1), np.full(1, asked.peak)), ledger)
     port.cross_entropy_search(hill, -high, high, **asked.numbers, generator=stream(0))
+    port.holds(len(ledger.asked) > 1, f"two populations must be asked for their values; got {len(ledger.asked)}")
     mean, std = port.cem_refit(ledger.asked[0], ledger.answered[0], elites=asked.numbers["elites"])
     inwards = (ledger.asked[1][:, 0] - mean) * np.where(mean > 0, -1.0, 1.0)
     return np.concatenate([inwards >= 0, (inwards >= 0) & (inwards <= asked.radii * std)], axis=-1)

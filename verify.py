@@ -17,7 +17,7 @@ HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3  # what exit statuses mean
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 all holds, 1 something fails, 2 not everything was checked, 3 the suite is broken."""
     arguments = parse(sys.argv[1:] if argv is None else list(argv))
-    if arguments.list or arguments.explain or arguments.self_test:
+    if arguments.list or arguments.explain or arguments.bugs or arguments.self_test:
         return show(arguments)
     reporter = Reporter(arguments)
     try:
@@ -57,14 +57,17 @@ def try_port(run: Run, arguments: Arguments, reporter: Reporter) -> None:
 
 
 def show(arguments: Arguments) -> int:
-    """`--list` and `--explain`: what the suite holds; `--self-test`: what it finds. No port is tried."""
+    """`--list`, `--explain`, `--bugs`: what the suite holds; `--self-test`: what it finds. No port is tried."""
     if arguments.self_test:
         from properties._self_test._table import self_test
 
         return self_test(arguments.jobs, arguments.json)
-    from properties._explain import explain, listing
+    from properties._explain import bugs, explain, listing
 
-    print(explain(arguments.explain) if arguments.explain else listing(arguments.ops, arguments.claims))
+    if arguments.explain:
+        print(explain(arguments.explain))
+    else:
+        print(bugs(arguments.ops) if arguments.bugs else listing(arguments.ops, arguments.claims))
     return HOLDS
 
 

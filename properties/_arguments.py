@@ -40,6 +40,7 @@ class Arguments:
     junit: Path | None
     list: bool
     explain: str
+    bugs: bool
     self_test: bool
 
 
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CLAIM",
         help="print one claim (or operator): sentence, source, oracle; and stop",
     )
+    add("--bugs", action="store_true", help="list the known bugs (of --ops) with where they were seen, and what is open; and stop")
     add(
         "--self-test",
         action="store_true",

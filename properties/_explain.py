@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import reference
 from properties import CLAIMS, OPERATORS
+from properties._bugs import open_sightings
+from properties._bugs._sightings import SIGHTINGS
 from properties._claim import Claim, Operator
 from properties._diagnosis import suspects
 from properties._ledger import LEDGER, Entry, promises
@@ -27,6 +29,16 @@ def listing(operators: Sequence[str] = (), claims: Sequence[str] = ()) -> str:
         if chosen:
             lines.append(f"  {claim.concept:18} {claim.label:10} {name}")
     return "\n".join(lines)
+
+
+def bugs(operators: Sequence[str] = ()) -> str:
+    """The catalogue: every bug by operator with its story and where it was seen; then what is open, and why."""
+    lines = ["bugs on record"]
+    for bug in [bug for name in operators or OPERATORS for bug in suspects(name)]:
+        lines.append(f"  {bug.id}: {bug.story}")
+        lines += [f"      {link}" for link in bug.links]
+    lines += ["", "open: seen in public, and shown by no operator of the contract"]
+    return "\n".join(lines + [f"  {key}: {reason}\n      {SIGHTINGS[key]}" for key, reason in open_sightings().items()])
 
 
 def explain(name: str) -> str:

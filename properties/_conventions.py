@@ -29,6 +29,7 @@ class Convention:
     variants   the operators as this convention has them: what an undeclared one is recognised by.
     bounds     where the port is compared with its variant in place of the reference: the derived bound on its error.
     excuses    claims about what this convention does otherwise; they are absent.
+    slopes     operators of which only the derivative is concerned.
     """
 
     key: str
@@ -40,14 +41,17 @@ class Convention:
     variants: Mapping[str, Operation] = field(default_factory=dict)
     bounds: Mapping[str, Operation] = field(default_factory=dict)
     excuses: tuple[str, ...] = ()
+    slopes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """As it is declared."""
         return f'CONVENTIONS = {{"{self.key}": "{self.value}"}}'
 
-    def applied(self, operator: str, function: Operation) -> Operation:
-        """The port's operator as the contract sees it."""
+    def applied(self, operator: str, function: Operation, *, derivative: bool = False) -> Operation:
+        """The port's operator, or its derivative, as the contract sees it."""
+        if operator in self.slopes and not derivative:
+            return function
 
         def asked(*arguments: Any, **keywords: Any) -> Any:
             if self._declines(operator, Call(arguments, keywords)):
@@ -95,11 +99,12 @@ def _normalizer(value: str) -> Convention:
 
 # ------------------------------------------------------------------------------------------------- ties, infinities, scale
 def _ties(operator: str, call: Call) -> bool:
-    """Two action values of a row, or two values of a pair, are equal."""
+    """Several values of a row are its largest, or the values of a pair are equal; when all is explored that is no matter."""
     if operator.startswith("soft_policy_loss"):
         return bool(np.any(np.equal(call.arguments[0], call.arguments[1])))
-    q = np.sort(call.arguments[0], axis=-1)
-    return bool(np.any(q[..., 1:] == q[..., :-1]))
+    q = np.asarray(call.arguments[0])
+    tied = np.any((q == q.max(axis=-1, keepdims=True)).sum(axis=-1) > 1)
+    return bool(tied) and not (call.keywords.get("epsilon") == 1.0 and call.keywords.get("over", "all") == "all")
 
 
 def _first_greedy(q: Any) -> Floats:
@@ -183,6 +188,7 @@ CONVENTIONS: tuple[Convention, ...] = (
         "ties", "first", TIED,
         ("greedy", "epsilon_greedy", "sample_epsilon_greedy", "soft_policy_loss_gradient", "soft_policy_loss"),
         _ties,
+        slopes=("soft_policy_loss",),
         variants={
             "greedy": _first_greedy, "epsilon_greedy": _first_epsilon_greedy, "soft_policy_loss_gradient": _first_slopes,
             "sample_epsilon_greedy": _first_sampled,

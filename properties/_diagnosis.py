@@ -46,21 +46,29 @@ class Told(NamedTuple):
         return not (self.refused or (isinstance(self.question, Call) and is_infinite(self.question)))
 
 
-def diagnosed(trial: Trial, answers: Sequence[tuple[Call, Any]]) -> tuple[str, ...]:
+def diagnosed(trial: Trial, answers: Sequence[tuple[Call, Any]], *, derivative: bool = False) -> tuple[str, ...]:
     """The ids of the bugs that explain what the port answered to these calls and to the operator's probes.
 
-    A port may have one mistake, and besides check nothing or multiply with infinities: if nothing explains all that it answered,
-    what explains its answers to ordinary questions does.
+    A port may have one mistake, and besides check nothing, multiply with infinities, or compute in float32 inside: if nothing
+    explains all that it answered, what explains its answers to ordinary questions does, and then what does so within float32's
+    rounding. Mistakes in a derivative are looked for where a derivative was asked for.
     """
     seen = answers[-LONGEST:] if OPERATORS[trial.subject].compared else ()
     told = [*_probed(trial), *((call, arrays(told)) for call, told in seen)]
     found = [Told(question, told, _right(trial.subject, question, trial.dtype)) for question, told in told]
     ordinary = [each for each in found if each.ordinary]
-    for candidates in (_variants(trial), suspects(trial.subject)):
+    bugs = [bug for bug in suspects(trial.subject) if (derivative or not bug.derivative) and not _declared(trial, bug)]
+    for candidates in (_variants(trial), bugs):
         for evidence in (found, ordinary):
             if ids := tuple(bug.id for bug in candidates if explains(bug, evidence, trial.dtype)):
                 return ids
-    return _in_single_precision(trial.subject, found, trial.dtype)
+    return _in_single_precision(trial.subject, ordinary, trial.dtype) or _with_single_precision(bugs, ordinary, trial.dtype)
+
+
+def _declared(trial: Trial, bug: Bug) -> bool:
+    """A port whose callers detach has no mistake in that gradients flow."""
+    detaches = any(convention.key == "constants" for convention in trial.port.declares(trial.subject))
+    return detaches and bug.derivative and bug.mistake.startswith(("gradient-into", "gradient-flows"))
 
 
 @cache
@@ -76,7 +84,7 @@ def _variants(trial: Trial) -> list[Bug]:
     return [Bug(trial.subject, each.id, each.story, "", each.variants[trial.subject]) for each in others]
 
 
-def explains(bug: Bug, found: Sequence[Told], dtype: str) -> bool:
+def explains(bug: Bug, found: Sequence[Told], dtype: str, *, unit: float | None = None) -> bool:
     """The same answer to every question, and another than the right one to at least one."""
     different = False
     for told in found:
@@ -86,9 +94,9 @@ def explains(bug: Bug, found: Sequence[Told], dtype: str) -> bool:
             continue
         if told.refused and (told.answer is None or wrong is None):
             continue
-        if not alike(bug.operator, told.question, told.answer, wrong, dtype):
+        if not alike(bug.operator, told.question, told.answer, wrong, dtype, unit=unit):
             return False
-        different = different or not alike(bug.operator, told.question, wrong, told.right, dtype)
+        different = different or not alike(bug.operator, told.question, wrong, told.right, dtype, unit=unit)
     return different
 
 
@@ -153,3 +161,10 @@ def _in_single_precision(operator: str, found: Sequence[Told], dtype: str) -> tu
     exact = all(alike(operator, call, told, due, dtype) for call, told, due in calls)
     close = all(alike(operator, call, told, due, dtype, unit=UNIT["float32"]) for call, told, due in calls)
     return (f"{operator}/{SINGLE}",) if calls and close and not exact else ()
+
+
+def _with_single_precision(bugs: Sequence[Bug], found: Sequence[Told], dtype: str) -> tuple[str, ...]:
+    """The bugs that explain a float64 port within float32's rounding."""
+    if dtype != "float64" or not bugs or not OPERATORS[bugs[0].operator].compared:
+        return ()
+    return tuple(bug.id for bug in bugs if explains(bug, found, dtype, unit=UNIT["float32"]))

@@ -48,29 +48,33 @@ def _tied_actions_never_explored(q: Floats) -> Floats:
     return np.asarray((1 - EPSILON) * shares(q) + EPSILON * rest)
 
 
-def _epsilon_case(over: str) -> Case:
-    due, swapped = _mixed(shares(Q), over), "others" if over == "all" else "all"
+def _epsilon_case(over: str, name: str = "", states: tuple[int, ...] = (0, 1, 2)) -> Case:
+    """The mistakes are those that show in these states."""
+    q, swapped = Q[list(states)], "others" if over == "all" else "all"
+    due = _mixed(shares(q), over)
     wrong = {
-        f"explores-over-{swapped}": _mixed(shares(Q), swapped),
-        "dop-epsilon-applied-twice": _mixed(shares(Q), over, 1 - (1 - EPSILON) ** 2),
-        "epsilon-is-the-greedy-share": _mixed(shares(Q), over, 1 - EPSILON),
-        "first-maximiser-takes-ties": _mixed(_first(Q), over),
-        "bandits-argmax-compared-with-values": _mixed(_ties_by_index(Q), over),
+        f"explores-over-{swapped}": _mixed(shares(q), swapped),
+        "dop-epsilon-applied-twice": _mixed(shares(q), over, 1 - (1 - EPSILON) ** 2),
+        "epsilon-is-the-greedy-share": _mixed(shares(q), over, 1 - EPSILON),
+        "first-maximiser-takes-ties": _mixed(_first(q), over),
+        "bandits-argmax-compared-with-values": _mixed(_ties_by_index(q), over),
     }
     if over == "others":
-        wrong["tied-actions-never-explored"] = _tied_actions_never_explored(Q)
-    names = tuple(f"action {a} in state {s}" for s in range(len(Q)) for a in range(ACTIONS))
-    return Case(over, names, due.ravel(), {name: p.ravel() for name, p in wrong.items()}, over)
+        wrong["tied-actions-never-explored"] = _tied_actions_never_explored(q)
+    names = tuple(f"action {a} in state {s}" for s in states for a in range(ACTIONS))
+    shown = {mistake: p.ravel() for mistake, p in wrong.items() if not np.array_equal(p, due)}
+    return Case(f"{over}{name}", names, due.ravel(), shown, (over, q))
 
 
 @sampled(
     "X1", source=f"{SUTTON}, §2.2", operators=["sample_epsilon_greedy"], share=0.04,
-    cases=[_epsilon_case("all"), _epsilon_case("others")],
+    cases=[_epsilon_case(over, *state) for over in ("all", "others") for state in (("", (0, 2)), (", tied", (1,)))],
 )  # fmt: skip
 def epsilon_greedy_draws_follow_their_probabilities(port: Trial, case: Case, size: int, stream: Stream) -> Observations:
     """P(a) = (1 - epsilon) g(a) + epsilon / A over all actions, or + epsilon (1 - g(a)) / (A - 1) over the others."""
-    q = np.broadcast_to(Q, (size, *Q.shape))
-    found = port.sample_epsilon_greedy(q, epsilon=EPSILON, over=case.inputs, generator=stream(0))
+    over, states = case.inputs
+    q = np.broadcast_to(states, (size, *states.shape))
+    found = port.sample_epsilon_greedy(q, epsilon=EPSILON, over=over, generator=stream(0))
     return cells(indices(port, found, q.shape[:-1], ACTIONS), ACTIONS)
 
 

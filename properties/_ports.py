@@ -107,7 +107,7 @@ class Port:
                 return found(operator, argument, *given, **knobs)
 
             for convention in self.declares(operator):
-                sloped = convention.applied(operator, sloped)
+                sloped = convention.applied(operator, sloped, derivative=True)
             return sloped(*arguments, **keywords)
 
         return gradient

@@ -74,6 +74,8 @@ class _OutOfTime(Undecided):
     """The claim's seconds are spent: SkipTest is what Hypothesis lets through at once."""
 
 
+HOPELESS = 200
+"""A claim of which the port declines so many examples, and takes none, is absent."""
 SHRINKING_SECONDS = 10.0
 """A counterexample is made smaller for this long; then the smallest so far is reported."""
 
@@ -104,8 +106,8 @@ def run(
         done = replace(done, verdict=verdict, detail=detail)
     if search.refuted is not None:
         done = _refuted(done, search.refuted, search.calls)
-        evidence = search.first_answers + search.answers
-        done = replace(done, behaves_like=diagnosed(trial, evidence) if effort.diagnose else ())
+        evidence, sloped = search.first_answers + search.answers, any(name == "gradient" for name, _ in search.calls)
+        done = replace(done, behaves_like=diagnosed(trial, evidence, derivative=sloped) if effort.diagnose else ())
     seconds, ledger = time.monotonic() - began, tuple(trial.evidence)
     return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds, ledger=ledger)
 
@@ -122,7 +124,7 @@ class _Search:
         self.calls: list[tuple[str, Call]] = []
         self.answers: list[tuple[Call, Any]] = []
         self.first_answers: list[tuple[Call, Any]] = []
-        self.late, self.declined = "", ""
+        self.late, self.declined, self.declines = "", "", 0
 
     def everything(self) -> None:
         """On what the claim draws; for a claim about MDPs also on each named table."""
@@ -196,9 +198,9 @@ class _Search:
             self.remember(refuted)
             raise
         except Declined as declined:
-            self.declined = str(declined)
+            self.declined, self.declines = str(declined), self.declines + 1
             self.trial.examples -= 1
-            if not arguments:
+            if not arguments or (self.trial.examples == 0 and self.declines == HOPELESS):
                 raise Absent(self.declined) from declined
             reject()
         except (unittest.SkipTest, HypothesisException):
@@ -248,12 +250,14 @@ def _refuted(done: Result, refuted: Refuted, calls: list[tuple[str, Call]]) -> R
 
 
 def _worst_place(refuted: Refuted) -> str:
-    """Where found and due are furthest apart, as an index."""
+    """Where found and due are furthest apart, in units of the bound where there is one, as an index."""
     found, due = np.asarray(refuted.found), np.asarray(refuted.due)
     if found.shape != due.shape or found.ndim == 0 or found.dtype.kind not in "fiub":
         return ""
-    with np.errstate(invalid="ignore"):
+    bound = np.asarray(1.0 if refuted.bound is None else refuted.bound, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
         gap = np.abs(found.astype(np.float64) - due.astype(np.float64))
+        gap = np.where(gap == 0, 0.0, gap / (bound if bound.shape in ((), gap.shape) else 1.0))
     place = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
     return "[" + ", ".join(str(int(i)) for i in place) + "]"
 

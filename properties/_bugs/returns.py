@@ -51,12 +51,16 @@ def _ended(reward: Any, terminated: Any, truncated: Any) -> tuple[Any, ...]:
 
 
 def _masked(operator: str) -> Behaves:
-    """gamma (1 - terminated) V': a product where the value must not be read."""
+    """gamma (1 - terminated) V': a product where the value must not be read; in a recursion NaN passes every cut."""
 
     def behaves(reward: Any, terminated: Any, truncated: Any, *values: Any, discount: Any, **knobs: Any) -> Any:
         weight = np.asarray(discount, dtype=np.float64) * ~terminated
         cut = terminated | truncated
-        return getattr(reference, operator)(reward, cut & False, cut, *values, discount=weight, **knobs)
+        found = getattr(reference, operator)(reward, cut & False, cut, *values, discount=weight, **knobs)
+        if operator in ("n_step_returns", "margin_returns"):
+            return found
+        later = np.flip(np.logical_or.accumulate(np.flip(np.isnan(found), axis=-1), axis=-1), axis=-1)
+        return np.where(later, np.nan, found)
 
     return behaves
 

@@ -131,7 +131,7 @@ def _short_series(operator: str) -> Behaves:
             return getattr(reference, operator)(*arguments, discount=discount, **knobs)
         if decay < 1e-7:
             raise IndexError("index 0 is out of bounds for dimension 0 with size 0")
-        longest = 1 + int(np.log(1e-7) / np.log(decay))
+        longest = int(np.log(1e-7) / np.log(decay))
         return _windowed(operator, longest, arguments, float(discount), knobs)
 
     return behaves

@@ -138,8 +138,12 @@ FAULTS = (
     ),
     Fault("a narrow port is a stranger", "_diagnosis", "_in_single_precision", "and not exact", "and exact"),
     Fault(
-        "one explained failure explains all", "_likeness", "diagnoses",
-        "set.intersection(*explained)", "set.union(*explained)",
+        "one explained failure explains all", "_likeness", "_explained",
+        "set.intersection(*sets)", "set.union(*sets)",
     ),
-    Fault("the first of several is taken", "_likeness", "diagnoses", "for each in common))", "for each in common))[:1]"),
+    Fault(
+        "the first of several is taken", "_likeness", "_explained",
+        "tuple(sorted(set.intersection(*sets)))", "tuple(sorted(set.intersection(*sets)))[:1]",
+    ),
+    Fault("wrong answers are a matter of manners", "_likeness", "_explained", "if not telling:", "if True:"),
 )  # fmt: skip

@@ -72,7 +72,8 @@ def planted(bug: Bug) -> Planted:
     answered = not (record.random or bug.derivative)
     theorem = next(refutations(bug, "theorem"), None)
     agreement = next(refutations(bug, "agreement"), None) if answered else None
-    seen = [set(diagnosed(Trial(port, bug.operator), [])) for port in (port_of(bug), port_of(bug, _otherwise_rounded))]
+    ports = port_of(bug), port_of(bug, _otherwise_rounded)
+    seen = [set(diagnosed(Trial(port, bug.operator), [], derivative=bug.derivative)) for port in ports]
     diagnosis = tuple(sorted(set.union(*seen) if seen[0] != seen[1] else seen[0]))
     return Planted(
         bug.id, record.concept, answered, theorem.claim if theorem else "", agreement.claim if agreement else "", diagnosis

@@ -20,6 +20,10 @@ from properties._claim import Call
 Operation = Callable[..., Any]
 
 
+class OtherConvention(NotImplementedError):
+    """A call on which the port's declared convention differs: it is not asked."""
+
+
 @dataclass(frozen=True)
 class Convention:
     """One way of doing what others do otherwise.
@@ -55,7 +59,7 @@ class Convention:
 
         def asked(*arguments: Any, **keywords: Any) -> Any:
             if self._declines(operator, Call(arguments, keywords)):
-                raise NotImplementedError(f"declared {self.key}: {self.value}")
+                raise OtherConvention(f"declared {self.key}: {self.value}")
             return self.contract(function(*arguments, **keywords))
 
         return asked
@@ -84,7 +88,8 @@ def _only(key: str, keyword: str, value: str, story: str, *operators: str) -> Co
 
     def declines(operator: str, call: Call) -> bool:
         default = inspect.signature(getattr(reference, operator)).parameters[keyword].default
-        return bool(call.keywords.get(keyword, default) != value)
+        given = call.keywords.get(keyword, default)
+        return not (isinstance(given, str) and given == value)
 
     def variant(operator: str) -> Operation:
         return lambda *arguments, **keywords: getattr(reference, operator)(*arguments, **keywords | {keyword: value})
@@ -122,8 +127,9 @@ def _first_sampled(q: Any, *, epsilon: float, over: str = "all", generator: np.r
 
 def _first_slopes(q1: Any, q2: Any, log_prob: Any, **knobs: Any) -> Any:
     """The first of two equal critics' values has all of the slope."""
+    entropy = reference.soft_policy_loss_gradient(q1, q2, log_prob, **knobs)[2]
     lower = np.less_equal(q1, q2)
-    return -1.0 * lower, -1.0 * ~lower, reference.soft_policy_loss_gradient(q1, q2, log_prob, **knobs)[2]
+    return -1.0 * lower, -1.0 * ~lower, entropy
 
 
 def _undefined(operator: str, call: Call) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
 from properties._claim import OPERATORS, Absent, Call, Declined, Refuted, Seeded
+from properties._conventions import OtherConvention
 from properties._paste import as_python
 from properties._ports import REFERENCE, Port
 from properties._stateful import Held
@@ -140,6 +141,8 @@ class Trial:
         self.clock.value = time.monotonic()
         try:
             return operator(*arguments, **keywords)
+        except OtherConvention as declined:
+            raise Declined(str(declined)) from declined
         except (Exception, SystemExit) as error:
             return error
         finally:

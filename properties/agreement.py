@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis import target
 
 import reference
-from properties._bad_inputs import Bad, bad_calls
-from properties._bounds import rounded
-from properties._claim import OPERATORS, Call, Refuted, claim
+from properties._bad_inputs import PROBABILITIES, Bad, bad_calls
+from properties._bounds import UNIT, rounded
+from properties._claim import OPERATORS, Call, Declined, Refuted, claim
 from properties._trial import Trial, first, travelling, widened
 
 CONTRACT = "the operator contract"
@@ -23,6 +24,11 @@ ALL = tuple(OPERATORS)
 PLACES = st.lists(st.integers(0, 2**16), min_size=1, max_size=4)
 OBJECTS = tuple(name for name, record in OPERATORS.items() if record.stateful)
 BATCHED = tuple(name for name, record in OPERATORS.items() if record.batched)
+CHANCES = {
+    name: [i for i, p in enumerate(inspect.signature(getattr(reference, name)).parameters) if {p, f"{name}.{p}"} & {*PROBABILITIES}]
+    for name in EVERY
+}
+"""Where an operator takes probabilities."""
 
 
 GIVEN = {"data": st.data()}
@@ -90,13 +96,24 @@ def an_object_equals_the_references_object(port: Trial, data: Any) -> None:
 @claim("agreement", source=CONTRACT, operators=EVERY, given=GIVEN, share=0.1, every_dtype=True)
 def dtype_is_kept(port: Trial, data: Any) -> None:
     """float64 in, float64 out; float32 in, float32 out; bfloat16 (travelling as float32) holds bfloat16 values only; what is drawn
-    from a finite set comes as integers."""
+    from a finite set comes as integers. Of every result that is an array."""
     call = _draw(port, data)
-    result = np.asarray(first(port.bare(Call(*travelling(tuple(call), port.port.native)))))
-    if np.asarray(first(port.reference(call))).dtype.kind == "i":
+    answer = port.bare(Call(*travelling(tuple(call), port.port.native)))
+    due = port.reference(call)
+    floats = any(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in call.arguments)
+    for place, (found, wanted) in enumerate(zip(_parts(answer), _parts(due), strict=True)):
+        if place == 0 or isinstance(found, np.ndarray):
+            _of_one_dtype(port, np.asarray(found), np.asarray(wanted).dtype.kind, floats)
+
+
+def _parts(answer: Any) -> tuple[Any, ...]:
+    return tuple(answer) if isinstance(answer, tuple) else (answer,)
+
+
+def _of_one_dtype(port: Trial, result: Any, kind: str, floats: bool) -> None:
+    if kind == "i":
         port.holds(result.dtype.kind == "i", f"the result must be integers; got {result.dtype}")
-        return
-    if not any(isinstance(a, np.ndarray) and a.dtype.kind == "f" for a in call.arguments):
+    if kind in "ib" or not floats:
         return
     if result.dtype.kind != "f":
         raise Refuted(f"the result must be floating; got {result.dtype}")
@@ -200,16 +217,14 @@ def _names(operator: str, call: Call) -> list[str]:
 @claim("agreement", source=CONTRACT, operators=ALL, given=GIVEN, share=0.1)
 def bad_input_is_rejected(port: Trial, data: Any) -> None:
     """A wrong shape, dtype or range, NaN, or probabilities that do not sum to 1 raise ValueError instead of giving numbers."""
-    for bad in _spoilt(port, data):
-        answer = port.outcome(bad.call)
+    for bad, answer in _spoilt(port, data):
         port.holds(isinstance(answer, ValueError), f"{bad.rule}: must raise ValueError; {_what_happened(answer)}")
 
 
 @claim("agreement", source=CONTRACT, operators=ALL, given=GIVEN, share=0.1)
 def rejections_name_rule_value_and_place(port: Trial, data: Any) -> None:
     """The message of a rejection names the argument, shows the value found (for an element, its index), and says the rule."""
-    for bad in _spoilt(port, data):
-        answer = port.outcome(bad.call)
+    for bad, answer in _spoilt(port, data):
         if not isinstance(answer, ValueError):
             continue
         text = str(answer)
@@ -221,8 +236,56 @@ def rejections_name_rule_value_and_place(port: Trial, data: Any) -> None:
         port.holds("must" in text, f"{bad.rule}: the message must say what must hold; got {text!r}")
 
 
-def _spoilt(port: Trial, data: Any) -> list[Bad]:
-    return list(bad_calls(port.subject, _draw(port, data)))
+@claim(
+    "agreement", source=CONTRACT, operators=tuple(name for name in EVERY if CHANCES[name]), given=GIVEN, share=0.1, every_dtype=True
+)
+def probabilities_miss_one_by_rounding_alone(port: Trial, data: Any) -> None:
+    """A row of n probabilities may miss 1 by n + 1 unit roundoffs of its type, as normalising n numbers may; one that misses it by
+    more raises ValueError. The sums tried are exact in every order: whole roundoffs below 1, even numbers of them above."""
+    call = _draw(port, data)
+    for place in CHANCES[port.subject]:
+        rows = call.arguments[place]
+        most = rows.shape[-1] + 1
+        for roundoffs in (-most, 2 * (most // 2), -most - 1, 2 * (most // 2) + 2, *_between(port.dtype, rows)):
+            changed = _with_sum(rows, roundoffs * UNIT[port.dtype])
+            answer = port.outcome(call._replace(arguments=(*call.arguments[:place], changed, *call.arguments[place + 1 :])))
+            refused, what = isinstance(answer, ValueError), f"a row of {most - 1} that sums to 1 {roundoffs:+} roundoffs"
+            if abs(roundoffs) > most:
+                port.holds(refused, f"{what} must raise ValueError; {_what_happened(answer)}")
+            else:
+                port.holds(not isinstance(answer, BaseException), f"{what} is of probabilities; {_what_happened(answer)}")
+
+
+def _between(dtype: str, rows: Any) -> tuple[float, ...]:
+    """bfloat16 rows are summed in float32, where halves of a roundoff are exact, too; a single entry near 1 has none."""
+    halves = dtype == "bfloat16" and isinstance(rows, np.ndarray) and rows.shape[-1] > 1
+    return (-rows.shape[-1] - 1.5,) if halves else ()
+
+
+def _with_sum(rows: Any, excess: float) -> Any:
+    """The last row replaced by two halves (of a sparse matrix, in entries that it has), the first of them more by the excess."""
+    if hasattr(rows, "indptr"):
+        data = np.concatenate([rows.data[: rows.indptr[-2]], _with_sum(rows.data[rows.indptr[-2] :], excess)])
+        return type(rows)((data, rows.indices, rows.indptr), shape=rows.shape)
+    changed = rows.copy()
+    row = changed.reshape(-1, rows.shape[-1])[-1]
+    row[:] = 0.0
+    row[-1] = 0.5
+    row[0] += 0.5 + excess
+    return changed
+
+
+def _spoilt(port: Trial, data: Any) -> Iterator[tuple[Bad, Any]]:
+    """Every bad call that is made of a valid one, and what becomes of it; of a valid one that the port does not decline."""
+    call = _draw(port, data)
+    if OPERATORS[port.subject].compared:
+        port.result(call)
+    for bad in bad_calls(port.subject, call):
+        try:
+            answer = port.outcome(bad.call)
+        except Declined:
+            continue
+        yield bad, answer
 
 
 def _what_happened(answer: Any) -> str:

@@ -48,7 +48,7 @@ FAULTS = (
         'if value.dtype.kind == "f"', "if False",
     ),
     Fault("a float32 port is asked in float64", "_trial", "travelling", "return value.astype(native)", "return value"),
-    Fault("bad input is made of nothing", "agreement", "_spoilt", "list(bad_calls(port.subject, _draw(port, data)))", "[]"),
+    Fault("bad input is made of nothing", "agreement", "_spoilt", "in bad_calls(port.subject, call):", "in ():"),
     # -------------------------------------------------------------------------------------------------------------- runs
     Fault("what is absent holds", "_run", "run", "verdict=ABSENT", "verdict=HOLDS"),
     Fault("what is undecided holds", "_run", "run", "verdict=UNDECIDED", "verdict=HOLDS"),

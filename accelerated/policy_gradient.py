@@ -20,7 +20,7 @@ def clipped_surrogate(log_ratio: Tensor, advantage: Tensor, *, clip: float) -> T
     clip = _checks.scalar("clip", clip, "(0, 1)")
     wide, gain = _checks.widened(log_ratio), _checks.widened(advantage).detach()
     ratio = wide.detach().exp()
-    smaller = torch.where(gain > 0, ratio <= 1 + clip, ratio >= 1 - clip) | gain.isinf()
+    smaller = torch.where(gain > 0, ratio <= 1 + clip, ratio >= 1 - clip)
     # where ρ is not read it is 1, so that neither 0 · inf nor its derivative is a nan
     unclipped = torch.where(smaller & (gain != 0), wide, 0.0).exp() * gain
     clipped = torch.where(gain > 0, (1 + clip) * gain, (1 - clip) * gain)

@@ -49,7 +49,7 @@ def importance_weights(
     if normalizer is None:
         return (count * wide).pow_(-power).to(probability.dtype)
     least = wide.amin(-1, keepdim=True) if normalizer == "batch" else _minimum(probability, minimum_probability)
-    return (least / wide).clamp_(max=1).pow_(power).to(probability.dtype)
+    return (least / wide).pow_(power).to(probability.dtype)
 
 
 def sum_tree(capacity: int) -> "SumTree":
@@ -135,12 +135,12 @@ def _relative(priority: Tensor) -> Tensor:
     return priority / priority.amax(-1, keepdim=True)
 
 
-def _minimum(probability: Tensor, minimum: float | None) -> float:
-    """Compared in the dtype of the probabilities, where the smallest of them was rounded, too."""
-    least = _checks.scalar("minimum_probability", minimum, "(0, 1]")
+def _minimum(probability: Tensor, minimum: float | None) -> Tensor:
+    """[], in the dtype of the probabilities, where the smallest of them was rounded, too: no weight exceeds 1."""
+    exact = _checks.scalar("minimum_probability", minimum, "(0, 1]")
+    least = probability.new_tensor(exact)
     if _checks.values_are_checked():
-        enough = probability >= probability.new_tensor(least)
-        _checks.each("probability", probability, enough, f"must be at least minimum_probability = {least}")
+        _checks.each("probability", probability, probability >= least, f"must be at least minimum_probability = {exact}")
     return least
 
 
@@ -149,21 +149,16 @@ def _column(name: str, value: float | Tensor) -> Tensor:
     if not isinstance(value, Tensor):
         return torch.tensor(_checks.scalar(name, value, "[-inf, inf]"), dtype=torch.float64)
     _checks.reals(**{name: value})
-    _at_most_one_axis(name, value)
+    if value.ndim > 1:
+        raise ValueError(f"{name} must be a number or [B]; got shape {tuple(value.shape)}")
     return value.detach().cpu()
 
 
 def _places(index: int | Tensor, capacity: int) -> Tensor:
-    """As `_column`, of int64."""
+    """As `_column`, of int64; its axes are those of the priorities, or refused with them."""
     if not isinstance(index, Tensor):
         index = torch.tensor(_checks.integer("index", index, minimum=0))
-    _at_most_one_axis("index", index)
     return _checks.indices("index", index, capacity).cpu()
-
-
-def _at_most_one_axis(name: str, value: Tensor) -> None:
-    if value.ndim > 1:
-        raise ValueError(f"{name} must be a number or [B]; got shape {tuple(value.shape)}")
 
 
 def _last_of_each(index: Tensor) -> tuple[Tensor, Tensor]:

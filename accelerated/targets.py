@@ -107,10 +107,8 @@ def smoothed_action(action: Tensor, noise: Tensor, *, noise_clip: float, low: fl
     if _checks.values_are_checked() or not (isinstance(low, Tensor) or isinstance(high, Tensor)):
         ordered = smallest <= largest
         _checks.each("low", smallest.expand_as(ordered), ordered, "must not exceed high")
-    wide = _checks.widened(action)
-    limit = wide.new_tensor(clip)
-    clipped = torch.minimum(torch.maximum(_checks.widened(noise), -limit), limit)
-    return torch.minimum(torch.maximum(wide + clipped, smallest), largest).to(action.dtype)
+    moved = _checks.widened(action) + _checks.widened(noise).clamp(-clip, clip)
+    return torch.minimum(torch.maximum(moved, smallest), largest).to(action.dtype)
 
 
 def _check_rows(reward: Tensor, terminated: Tensor, **rows: Tensor) -> None:

@@ -109,7 +109,11 @@ class History(RuleBasedStateMachine):
     def refuse(self, places: list[int]) -> None:
         """Indices outside the tree, priorities that are none, and masses outside [0, total) raise ValueError and change nothing."""
         size, total = len(self.plain.entries), float(self.tree.value_of("total"))
-        bad = [("update", size, 1.0), ("update", -1, 1.0), ("update", 0, -1.0), ("update", 0, np.nan), ("update", 0, np.inf)]
+        entry, two = np.zeros(1, dtype=np.int64), np.ones(2)
+        bad: list[tuple[Any, ...]] = [("update", size, 1.0), ("update", -1, 1.0)]
+        bad += [("update", 0, wrong) for wrong in (-1.0, np.nan, np.inf)]
+        bad += [("update", entry, two), ("update", 0, two), ("update", entry[None], two[None, :1]), ("update", entry, two[:1] * 1j)]
+        bad += [("find", np.zeros((1, 1))), ("find", np.zeros(1) * 1j)]
         for method, *arguments in (*bad, ("find", total), ("find", -1.0), ("find", np.nan), ("find", np.array([0.0, total]))):
             answer = self.tree.refusal(method, *arguments)
             self.trial.holds(isinstance(answer, ValueError), f"{method}{tuple(arguments)} must raise ValueError; got {answer!r}")
@@ -182,6 +186,28 @@ def the_total_of_a_sum_tree_does_not_drift(port: Trial, priority: Floats, seed: 
     port.equal(np.asarray(tree.value_of("total")), np.asarray(exact(priority).sum(), dtype=object), slack)
 
 
+@claim("P3", source=SCHAUL, operators=["sum_tree"], given={"part": st.integers(1, 127), "power": st.integers(-20, 20)}, share=0.2)
+def a_mass_that_rounds_up_to_the_sum_of_its_branch_is_found(port: Trial, part: int, power: int) -> None:
+    """Of [a, 0, b, 0] with a + b = 1 - 2^-54, which is half-way to its total of 1, the largest mass below 1 less a rounds to b
+    itself: it is that of index 2 all the same, where beyond b nothing is left."""
+    b = 0.5 + part / 256
+    priority = np.ldexp(np.array([1.0 - b - 2.0**-54, 0.0, b, 0.0]), power)
+    tree = port.sum_tree(4)
+    tree.update(np.arange(4), priority)
+    port.equal(np.asarray(tree.value_of("total")), np.ldexp(1.0, power), 0.0, "the total")
+    port.equal(np.asarray(tree.find(np.ldexp(1.0 - 2.0**-53, power))), 2.0, 0.0, "the index")
+
+
+@claim("P3", source="the operator contract (float64 totals)", operators=["sum_tree"], share=0.1,
+       given={"capacity": st.integers(2, 9), "power": st.integers(25, 52)})  # fmt: skip
+def a_tree_sums_in_float64_whatever_comes(port: Trial, capacity: int, power: int) -> None:
+    """The total of 1 and 2^-k, k >= 25, is 1 + 2^-k, and a mass of 1 is found in the second, though they come in float32."""
+    tree = port.sum_tree(capacity)
+    tree.update(np.array([0, capacity - 1]), np.array([1.0, 2.0**-power], dtype=np.float32))
+    port.equal(np.asarray(tree.value_of("total")), 1.0 + 2.0**-power, 0.0, "the total")
+    port.equal(np.asarray(tree.find(np.array([0.5, 1.0], dtype=np.float32))), np.array([0.0, capacity - 1.0]), 0.0, "the indices")
+
+
 # ------------------------------------------------------------------------------------------------------------ the draws
 @claim(
     "P4",
@@ -199,12 +225,24 @@ def draws_have_positive_priority_and_strata_their_range(
     port.holds(bool(np.all((found >= 0) & (found < len(priority)))), "every draw is an index", found=found)
     port.holds(bool(np.all(priority[found] > 0)), "no draw has priority 0", found=found)
     if stratified:
-        upto, k = np.cumsum(priority), np.arange(size)
-        # N - 1 additions of each prefix sum, the port's and these; the range's end, a quotient and a product; and the draw's.
-        slack = gamma(2 * len(priority) + 8, port.unit) * upto[-1]
-        port.at_most((upto - priority)[found], (k + 1) / size * upto[-1], slack, "the sum before it <= the end of its range")
-        port.at_most(k / size * upto[-1], upto[found], slack, "the start of its range <= the sum up to it")
-        port.holds(bool(np.all(np.diff(found) >= 0)), "ranges in their order", found=found)
+        _in_ranges(port, priority, found)
+
+
+def _in_ranges(port: Trial, priority: Floats, found: Any) -> None:
+    """The k-th of the indices found has a share of the k-th of as many equal ranges."""
+    upto, k, size = np.cumsum(priority), np.arange(len(found)), len(found)
+    # N - 1 additions of each prefix sum, the port's and these; the range's end, a quotient and a product; and the draw's.
+    slack = gamma(2 * len(priority) + 8, port.unit) * upto[-1]
+    port.at_most((upto - priority)[found], (k + 1) / size * upto[-1], slack, "the sum before it <= the end of its range")
+    port.at_most(k / size * upto[-1], upto[found], slack, "the start of its range <= the sum up to it")
+    port.holds(bool(np.all(np.diff(found) >= 0)), "ranges in their order", found=found)
+
+
+@claim("P4", source=f"{SCHAUL} (k equal ranges of the total, one draw from each)", operators=["sample_proportional"], share=0.04,
+       every_dtype=True, given={"priority": values((600,), ROUGH).map(lambda v: np.abs(v) % 1 + 1), "seed": SEEDS})  # fmt: skip
+def strata_of_a_long_memory_are_not_shifted_by_rounding(port: Trial, priority: Floats, seed: Seeded) -> None:
+    """Of 600 priorities from 1 to 2 each of 512 strata gives its own, in every type: sums in bfloat16 would be entries off."""
+    _in_ranges(port, priority, np.asarray(port.sample_proportional(priority, size=512, generator=seed, stratified=True)))
 
 
 @claim("P4", source=SCHAUL, operators=["sample_proportional"], given={"many": st.integers(1, 4), "generator": SEEDS}, share=0.1)

@@ -15,7 +15,7 @@ from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, ROUGH, STYLES, batches, distributions, rows, values
 from properties._oracles import exact
 from properties._oracles.priorities import importance_weights_by_digits, priority_by_digits
-from properties._trial import Trial
+from properties._trial import Trial, travelling, widened
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 SCHAUL = "Schaul et al. 2016"
@@ -149,6 +149,16 @@ def priorities_grow_with_the_size_of_the_error(port: Trial, td_error: Floats, ex
     port.equal(plain, np.abs(exact(td_error)) + exact(offset), off, "exponent 1")
 
 
+@claim("P1", source=f"{SCHAUL}, §3.3 (alpha > 0)", operators=["priority"], share=0.04, every_dtype=True,
+       given={"power": st.integers(150, 1074)})  # fmt: skip
+def a_positive_exponent_is_never_taken_for_zero(port: Trial, power: int) -> None:
+    """With exponent 2^-k, however small and though the type of the data may lack it, an error 0 has priority 0, an infinite one
+    infinite priority, and an error of 1 has 1."""
+    td_error = np.resize([0.0, math.inf, 1.0, -math.inf], 64)
+    arguments, keywords = travelling(((td_error,), {"exponent": 2.0**-power, "offset": 0.0}), port.port.native)
+    port.equal(widened(port.bare(Call(arguments, keywords))), np.abs(td_error), 0.0)
+
+
 @claim(
     "P1",
     source=f"{SCHAUL}, §3.3 (alpha = 0 is the uniform case)",
@@ -257,6 +267,6 @@ def rarer_samples_weigh_more_and_fair_ones_weigh_one(port: Trial, s: Sampled) ->
     port.equal(flat, np.ones(flat.shape), off, "exponent 0")
     for size in (1, 2, 64):
         fair = s._replace(probability=np.full(s.probability.shape, 1.0 / size), minimum_probability=None)
-        for normalizer in ("batch", None):
-            even, off = _weights(port, fair, size=size, normalizer=normalizer)
+        for normalizer, least in (("batch", None), ("memory", 1.0 / size), (None, None)):
+            even, off = _weights(port, fair, size=size, normalizer=normalizer, minimum_probability=least)
             port.equal(even, np.ones(even.shape), off, f"P = 1/{size}")

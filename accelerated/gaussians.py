@@ -1,15 +1,17 @@
 """Gaussians with diagonal covariance, plain and squashed into a box by tanh; all but the score are differentiable."""
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from accelerated import _checks
 
 LOG_2_PI = math.log(2 * math.pi)
+LINEAR = 40.0
+"""Where softplus is its argument: it differs from that by exp(-40), less than a rounding."""
 
 
 class GaussianScore(NamedTuple):
@@ -38,7 +40,8 @@ def gaussian_kl(mean: Tensor, log_std: Tensor, other_mean: Tensor, other_log_std
     """Σ (eˣ − 1 − x + z²) / 2, x = 2·log(std/other_std), z = (mean − other_mean) / other_std: no summand is negative; -> [...]."""
     _check(mean=mean, log_std=log_std, other_mean=other_mean, other_log_std=other_log_std)
     z, _ = _standardized(mean, other_mean, other_log_std)
-    excess: Tensor = _Excess.apply(*_twice_the_difference(log_std, other_log_std))  # type: ignore[no-untyped-call]
+    x = 2 * (_checks.widened(log_std) - other_log_std)
+    excess: Tensor = _Excess.apply(x)  # type: ignore[no-untyped-call]
     return ((excess + z * z) / 2).sum(-1).to(mean.dtype)
 
 
@@ -51,10 +54,14 @@ def gaussian_score(action: Tensor, mean: Tensor, log_std: Tensor) -> GaussianSco
 
 
 def tanh_gaussian_log_prob(pre_tanh: Tensor, mean: Tensor, log_std: Tensor, *, low: float | Tensor, high: float | Tensor) -> Tensor:
-    """log N(u) − Σ log((high − low)/2) − 2·log cosh u, since 1 − tanh² u = 1/cosh² u; [..., D] -> [...]."""
+    """log N(u) − Σ log((high − low)/2) − 2·log cosh u, since 1 − tanh² u = 1/cosh² u; [..., D] -> [...].
+
+    log cosh u = u + log(1 + exp(−2u)) − log 2, whose derivatives of any order are finite at any u.
+    """
     _check(pre_tanh=pre_tanh, mean=mean, log_std=log_std)
     box = _box(low, high, "pre_tanh", pre_tanh)
-    log_cosh: Tensor = _LogCosh.apply(_checks.widened(pre_tanh))  # type: ignore[no-untyped-call]
+    u = _checks.widened(pre_tanh)
+    log_cosh = u + softplus(-2 * u, threshold=LINEAR) - math.log(2)
     each = _log_densities(pre_tanh, mean, log_std) - (box.half_width.log() - 2 * log_cosh)
     return each.sum(-1).to(pre_tanh.dtype)
 
@@ -101,54 +108,18 @@ def _log_densities(action: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return -(z * z / 2 + (_checks.widened(log_std) + LOG_2_PI / 2))
 
 
-def _twice_the_difference(log_std: Tensor, other_log_std: Tensor) -> tuple[Tensor, Tensor]:
-    """2·(a − b) and what its rounding lost: eˣ would magnify that by x."""
-    a, b = _checks.widened(log_std), _checks.widened(other_log_std)
-    difference = a - b
-    with torch.no_grad():
-        b_lost = difference - a
-        lost = (a - (difference - b_lost)) - (b + b_lost)
-    return 2 * difference, 2 * lost
-
-
 class _Excess(torch.autograd.Function):
-    """eˣ − 1 − x at x + lost, from its series where the difference would cancel; autograd knows eˣ − 1 for any order."""
+    """eˣ − 1 − x, from its series where the difference would cancel; autograd knows eˣ − 1 for any order."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, lost: Tensor) -> Tensor:
-        last = 18 if x.dtype == torch.float64 else 11  # 2/(last + 1)!, the first term left out, is less than a rounding
-        near = x.clamp(-1, 1)
-        series = torch.full_like(x, 1 / last)
-        for k in range(last - 1, 1, -1):
-            series = (1 + near * series) / k
-        slope = x.expm1()
-        return torch.where(x.abs() < 1, near * near * series, slope - x) + _correction(x, lost, slope)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        x, lost = ctx.saved_tensors
-        return gradient * (x.expm1() + _correction(x, lost, x.exp())), None
-
-
-def _correction(x: Tensor, lost: Tensor, slope: Tensor) -> Tensor:
-    """To first order; none where the slope is infinite."""
-    return torch.where(x.abs() < math.log(torch.finfo(x.dtype).max), lost * slope, 0.0)
-
-
-class _LogCosh(torch.autograd.Function):
-    """log cosh u = |u| + log((1 + exp(−2|u|)) / 2), and its derivative tanh u, finite and right to any order."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(u: Tensor) -> Tensor:
-        return u.abs() + ((-2 * u.abs()).expm1() / 2).log1p()
+    def forward(x: Tensor) -> Tensor:
+        last = 20 if x.dtype == torch.float64 else 12  # the first term left out, 2/(last + 1)!, is far less than a rounding
+        series = torch.zeros_like(x)
+        for k in range(last, 1, -1):
+            series = (1 + x * series) / k
+        return torch.where(x.abs() < 1, x * x * series, x.expm1() - x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -156,8 +127,8 @@ class _LogCosh(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        u: Tensor = ctx.saved_tensors[0]
-        return gradient * u.tanh()
+        x: Tensor = ctx.saved_tensors[0]
+        return gradient * x.expm1()
 
 
 class _Box(NamedTuple):
@@ -173,7 +144,7 @@ def _box(low: float | Tensor, high: float | Tensor, first: str, like: Tensor) ->
     if _checks.values_are_checked() or not (isinstance(low, Tensor) or isinstance(high, Tensor)):
         ordered = smallest < largest
         _checks.each("low", smallest.expand_as(ordered), ordered, "must be less than high")
-    lowest, highest = _inward(smallest, like, math.ceil), _inward(largest, like, math.floor)
+    lowest, highest = _inward(smallest, like, math.inf), _inward(largest, like, -math.inf)
     return _Box(smallest / 2 + largest / 2, largest / 2 - smallest / 2, lowest, highest)
 
 
@@ -184,17 +155,14 @@ def _bound(name: str, bound: float | Tensor, first: str, like: Tensor) -> Tensor
     if bound.shape != like.shape[-1:]:
         raise ValueError(f"{_checks.shown(name, bound)}, {_checks.shown(first, like)}; {name} must be a number or [D]")
     _checks.finite(**{name: bound})
-    return _checks.widened(bound).detach()
+    return _checks.widened(bound)
 
 
-def _inward(bound: Tensor, like: Tensor, towards: Callable[[float], int]) -> Tensor:
+def _inward(bound: Tensor, like: Tensor, inwards: float) -> Tensor:
     """The bound in the dtype of `like`; a number that this cannot hold becomes the next one inside the box."""
-    if bound.ndim > 0:
-        return bound.to(like.dtype)
-    number, limits = bound.item(), torch.finfo(like.dtype)
-    spacing = max(math.ldexp(limits.eps, math.frexp(number)[1] - 1), limits.smallest_normal * limits.eps)
-    inside = min(max(towards(number / spacing) * spacing, -limits.max), limits.max)
-    return torch.full((), inside, dtype=like.dtype, device=like.device)
+    nearest = bound.to(like.dtype)
+    outside = bound.ndim == 0 and bool(nearest < bound if inwards > 0 else nearest > bound)
+    return nearest.nextafter(torch.full_like(nearest, inwards)) if outside else nearest
 
 
 def _squashed(pre_tanh: Tensor, box: _Box) -> Tensor:

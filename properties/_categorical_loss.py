@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from properties._aggregates_bounds import holds_in, softmax_error, tilted
-from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, rounded, stored
+from properties._bounds import ELEMENTARY, TINY, UNIT, Floats, gamma, rounded, stored
 from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, ROUGH, STYLES, distributions, values
 from properties._oracles import exact
@@ -79,6 +79,13 @@ def the_loss_is_the_cross_entropy(port: Trial, fit: Fit) -> None:
     """categorical_loss = - sum of target log softmax(logits) to 50 digits, for logits up to 2^27 too: it never overflows."""
     found, error = port("categorical_loss", *fit)
     port.equal(found, cross_entropy_by_digits(*fit), error)
+
+
+@claim("C3", source=C51, operators=["categorical_loss"], given=GIVEN, share=0.1)
+def the_loss_ignores_what_has_no_mass_however_unlikely(port: Trial, fit: Fit) -> None:
+    """Logits of +-2^1023 are finite numbers whose difference is not: where the target is 0 the loss does not see it."""
+    found = port.categorical_loss(np.where(fit.target > 0, 1.0, -1.0) * 2.0 / TINY[port.dtype], fit.target)
+    port.holds(bool(np.all(np.isfinite(found))), "a finite loss", found=found)
 
 
 @claim("C3", source=GIBBS, operators=["categorical_loss"], given=GIVEN, share=0.5, oracle="entropy_by_digits")

@@ -64,11 +64,11 @@ SATURATED = (20.0, -20.0, 1000.0, -1000.0)
 
 @st.composite
 def squashings(draw: Any, *, styles: tuple[str, ...] = STYLES, most: int = 4, batched: bool = True) -> Call:
-    """(pre_tanh, mean, log_std) and a box; pre_tanh is far out, near 0, at +-20 or at +-1000."""
+    """(pre_tanh, mean, log_std) and a box; pre_tanh is far out, near 0, at +-11, +-20 or +-1000."""
     normal = draw(normals(styles=styles, most=most, batched=batched))
     low, high = draw(boxes(normal.mean.shape[-1]))
     reach = draw(st.sampled_from([1.0 / 64, 1.0, 0.0]))
-    far = np.where(normal.other_mean > 0, 1.0, -1.0) * draw(st.sampled_from([20.0, 1000.0]))
+    far = np.where(normal.other_mean > 0, 1.0, -1.0) * draw(st.sampled_from([20.0, 1000.0, 11.0]))
     pre_tanh = normal.action * reach if reach else far
     mean = normal.mean * (reach or 1.0)
     return Call((pre_tanh, mean, np.clip(normal.log_std, -20.0, 4.0)), {"low": low, "high": high})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
-from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, narrowing, stored
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, narrowing, rounded, stored
 from properties._claim import Absent, Call, Seeded, claim
 from properties._draw import ROUGH, SEEDS
 from properties._gaussians_cases import PER_EXP, SATURATED, Normal, normals, squares, squash, squashings
@@ -114,6 +116,17 @@ def differentiating_tanh_action_gives_its_slope(port: Trial, call: Call) -> None
     port.equal(found, derivative_by_digits("tanh_action", 0, u, low, high), stored(bound, found, port.dtype))
 
 
+@claim("S2", source="Haarnoja et al. 2018, appendix C", operators=["tanh_action"],
+       given={"half": st.sampled_from([1.0, 2.0, 0.5]), "tenths": st.integers(26, 60)}, share=0.2, every_dtype=True)  # fmt: skip
+def an_action_that_is_rounded_to_the_end_keeps_its_slope(port: Trial, half: float, tenths: int) -> None:
+    """d action/du = half/cosh(u)^2 in (-half, half) at |u| from 2.6 to 6, where a half type rounds the action to the end; and 0 at
+    u = +-1000, where exp(2|u|) overflows."""
+    u = np.asarray(rounded(np.array([tenths / 10, -tenths / 10, 1000.0, -1000.0]), port.dtype))
+    found = port.derivative(0, u, low=-half, high=half)
+    bound = gamma(2 * PER_EXP + 6, port.unit) * half + _casts(port) * np.abs(found)
+    port.equal(found, half / np.cosh(np.minimum(np.abs(u), 300.0)) ** 2, stored(bound, found, port.dtype))
+
+
 # ------------------------------------------------------------------------------------------------------------- draws
 def _noise(port: Trial, shape: tuple[int, ...], seed: Seeded) -> Floats:
     """The noise of a seed: the draw of N(0, I)."""
@@ -134,6 +147,27 @@ def drawn_actions_are_mean_plus_std_times_noise(port: Trial, normal: Normal, see
     noise = _noise(port, normal.mean.shape, seed)
     port.holds(bool(np.all(np.isfinite(noise))), "noise is finite", found=noise)
     port.equal(found, *_placed(port, noise, normal.mean, normal.log_std))
+
+
+@claim("gaussians", source=f"{KINGMA}; the operator contract", operators=["sample_gaussian"],
+       given={"seed": SEEDS, "log_std": st.sampled_from([2.0**-8, 0.375, -0.625])}, share=0.05, every_dtype=True)  # fmt: skip
+def draws_are_rounded_to_their_type_once(port: Trial, seed: Seeded, log_std: float) -> None:
+    """With m = 0 a draw is s noise up to half a unit in its last place, the noise being known to half a unit in its own; and where
+    the type is computed in a wider one, the noise has more digits than are stored: some draw is not s times the stored noise."""
+    zero = np.zeros(4096)
+    noise = np.asarray(port.sample_gaussian(zero, zero, generator=seed))
+    found = np.asarray(port.sample_gaussian(zero, zero + log_std, generator=seed))
+    std, narrow = math.exp(log_std), narrowing(port.dtype)
+    off = narrow * (_last_place(found) + std * _last_place(noise))
+    own = gamma(ELEMENTARY + 4, port.unit) * (np.abs(found) + std * np.abs(noise))
+    port.equal(found, std * noise, off + own)
+    again = np.asarray(rounded(std * noise, port.dtype))
+    port.holds(not narrow or not np.array_equal(found, again), "noise of more digits than the type has", found=found, due=again)
+
+
+def _last_place(x: Floats) -> Floats:
+    """The power of two at or below |x|, of which half a unit in the last place is a unit roundoff."""
+    return np.ldexp(0.5, np.frexp(x)[1])
 
 
 @claim("gaussians", source=KINGMA, operators=["sample_gaussian"], given={"seed": SEEDS}, share=0.25)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from hypothesis import strategies as st
 
-from properties._bounds import ELEMENTARY, UNIT, gamma
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma
 from properties._claim import Call, claim
-from properties._draw import ROUGH
+from properties._draw import ROUGH, values
 from properties._gaussians_cases import SATURATED, squashings
 from properties._oracles.gaussians import derivative_by_digits, tanh_action_by_digits, tanh_gaussian_log_prob_by_digits
 from properties._trial import Trial
 
 HAARNOJA = "Haarnoja et al. 2018, appendix C"
 SQUASHED = {"call": squashings(most=3)}
+HELD = ((-1.0, 1.0), (0.0, 1.0), (-2.0, 2.0), (-0.5, 1.5), (-32.0, -16.0))
 
 
 @claim("S2", source=HAARNOJA, operators=["tanh_gaussian_log_prob"], given={"call": squashings(styles=ROUGH, most=2)}, share=0.5,
@@ -99,3 +101,25 @@ def tanh_action_stays_in_the_box_and_never_turns_back(port: Trial, call: Call) -
     low, low_error = port("tanh_action", np.minimum(u, call.arguments[1]), **box)
     high, high_error = port("tanh_action", np.maximum(u, call.arguments[1]), **box)
     port.at_most(low, high, low_error + high_error)
+
+
+@claim("S2", source=HAARNOJA, operators=["tanh_action"], given={"u": values((4,)), "box": st.sampled_from(HELD)}, share=0.25,
+       every_dtype=True)  # fmt: skip
+def saturated_actions_are_the_ends_of_the_box(port: Trial, u: Floats, box: tuple[float, float]) -> None:
+    """tanh_action(+-1000) is high and low, exactly, where half of their sum and difference are numbers of few digits."""
+    far = np.where(u < 0, -1000.0, 1000.0)
+    port.equal(port.tanh_action(far, low=box[0], high=box[1]), np.where(u < 0, *box), 0.0)
+
+
+@claim("S2", source=HAARNOJA, operators=["tanh_action"], given={"u": values((4,)), "digits": st.integers(0, 255)}, share=0.25,
+       every_dtype=True)  # fmt: skip
+def actions_stay_in_a_box_whose_ends_the_type_cannot_hold(port: Trial, u: Floats, digits: int) -> None:
+    """low <= tanh_action <= high without any slack where the ends are whole numbers of more digits than the type has: the nearest
+    ones that it has may lie outside. (In float64 the ends are numbers of that type.)"""
+    whole = min(round(-math.log2(UNIT[port.dtype])), 52)
+    ends = 2**whole + digits % 16, 2**whole + digits // 16
+    for low, high in ((-ends[0], ends[1]), (ends[0], 2 * ends[1] + 32), (-2 * ends[0] - 32, -ends[1])):
+        for point in (u, np.where(u < 0, *SATURATED[2:][::-1])):
+            found = port.tanh_action(point, low=low, high=high)
+            inside = (low <= found) & (found <= high)
+            port.holds(bool(np.all(inside)), f"{low} <= action <= {high}", found=found, due=np.clip(found, low, high))

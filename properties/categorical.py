@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from properties import _categorical_loss  # noqa: F401  (register its claims)
-from properties._bounds import UNIT, Floats, gamma
+from properties._bounds import TINY, UNIT, Floats, gamma
 from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, FEW, ROUGH, STYLES, array_of, codes, decode_flags, discounts, distributions, dyadic
 from properties._oracles import exact
@@ -191,6 +191,20 @@ def a_reward_of_whole_steps_moves_masses_by_whole_atoms(port: Trial, atoms: Floa
     for place in range(many):
         due[..., min(max(place + shift, 0), many - 1)] += row[..., place]
     port.equal(found, due, 0.0)
+
+
+@claim("C1", source=C51, operators=["categorical_projection"], given=GIVEN, share=0.25)
+def shares_do_not_depend_on_the_scale(port: Trial, b: Backup) -> None:
+    """Atoms and rewards times 2^k are projected alike, exactly, up to the largest numbers, whose distances are none."""
+    first = b.probability[..., :1]
+    two = b._replace(atoms=np.array([-15.0, 1.0]), probability=np.concatenate([first, 1 - first], axis=-1))
+    for case in (b, two):
+        due, _ = _projected(port, case)
+        top = 2 - round(math.log2(TINY[port.dtype])) - int(np.frexp(np.abs(case.atoms).max())[1])  # 2^1024 is too large by one
+        for k in (8, top - 1, top):
+            atoms, reward = np.ldexp(case.atoms, k), np.asarray(np.ldexp(case.reward, k))
+            found = port.categorical_projection(atoms, case.probability, reward, case.terminated, discount=case.discount)
+            port.equal(found, due, 0.0, f"k = {k}")
 
 
 # --------------------------------------------------------------------------------------------------------- contraction

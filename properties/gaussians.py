@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from properties import _gaussians_gradients, _gaussians_quadrature, _gaussians_squashed  # noqa: F401  (register their claims)
 from properties._aggregates_bounds import holds_in
-from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, rounded
+from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, rounded, stored
 from properties._claim import Call, claim, operator
 from properties._draw import ROUGH, SEEDS
 from properties._gaussians_cases import (
@@ -180,6 +180,22 @@ def kl_is_never_negative_and_at_least_half_the_squared_distance_of_the_means(por
         port.holds(bool(np.all(found >= 0)), "KL >= 0", found=found, due=np.maximum(found, 0.0))
         least = squares(normal.mean, mean, log_std).sum(axis=-1) / 2
         port.at_most(least, found, error + gamma(PER_EXP + 8, UNIT["float64"]) * least)
+
+
+@claim("K1", source=f"{COVER}, theorem 8.6.4; Higham 2002, §1.14.1", operators=["gaussian_kl"], share=0.1,
+       given={"base": st.integers(-16, 16)}, oracle="gaussian_kl_by_digits")  # fmt: skip
+def kl_of_two_spreads_does_not_cancel(port: Trial, base: int) -> None:
+    """With one mean KL = (exp(x) - 1 - x)/2, x = 2 (log s - log s'), whatever the size of the log-stds: that of x counts alone."""
+    apart = np.arange(-32.0, 33.0) / 32
+    other = np.full((3 * len(apart), 1), base / 4.0)
+    log_std = np.asarray(rounded(other + np.concatenate([apart, apart / 2**12, apart / 2**27])[:, None], port.dtype))
+    zero = np.zeros(other.shape)
+    found = port.gaussian_kl(zero, log_std, zero, other)
+    x = 2 * (log_std - other)
+    # x is rounded once, of which exp(x) - 1 takes |x|; below 1 that is expm1, beyond it may be exp, or a square, less 1.
+    size = np.where(np.abs(x) < 1, gamma(ELEMENTARY + 4, port.unit), gamma(PER_EXP + 4, port.unit) * 2)
+    each = (size * (np.abs(np.expm1(x)) + np.abs(x)) + gamma(2, port.unit) * np.abs(x * np.expm1(x))) / 2
+    port.equal(found, gaussian_kl_by_digits(zero, log_std, zero, other), stored(each.sum(axis=-1), found, port.dtype))
 
 
 @claim("K1", source=f"{COVER}, theorem 2.5.3 (chain rule)", operators=["gaussian_kl"], given=GIVEN, share=0.5)

@@ -30,8 +30,8 @@ class Ascent(NamedTuple):
 def cem_refit(actions: Tensor, scores: Tensor, *, elites: int) -> Refit:
     """Mean and population std of the highest scores, of equal ones the first; [..., n, D], [..., n] -> [..., D] twice."""
     _checks.reals(actions=actions, scores=scores)
-    _checks.not_empty("actions", actions)
-    _checks.not_empty("scores", scores)
+    if actions.ndim < 2 or 0 in actions.shape[-2:]:
+        raise ValueError(f"actions must be [..., n, D] with at least one entry on both axes; got shape {tuple(actions.shape)}")
     if actions.shape[:-1] != scores.shape:
         both = f"{_checks.shown('actions', actions)}, {_checks.shown('scores', scores)}"
         raise ValueError(f"{both}; actions must be the shape of scores and one more axis")
@@ -80,10 +80,10 @@ def gradient_search(
 ) -> Ascent:
     """a ← clip(a + step_size·∇q); a row stays where that moves it by <= tolerance·step_size; [..., D] -> [..., D], [...]."""
     _checks.function("q_and_gradient", q_and_gradient)
-    _checks.single_or_double(start=start, low=low, high=high)
+    _checks.single_or_double(start=start, low=low)
     _checks.finite(start=start)
-    _checks.aligned(start=start, low=low, high=high)
-    low, high = _box(low=low, high=high)
+    _checks.aligned(start=start, low=low)
+    low, high = _box(low=low, high=high)  # which holds high to low
     step_size = _checks.scalar("step_size", step_size, "(0, inf)")
     nearly = _checks.scalar("tolerance", tolerance, "[0, inf)") * step_size
     max_iterations = _checks.integer("max_iterations", max_iterations, minimum=1)

@@ -1,7 +1,5 @@
 """Q-Prop's control variates: the Taylor term, its weight, and the gradients with it; constants for autograd."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -77,10 +75,9 @@ def _check_centered(centered: object, rule: str, advantage: Tensor) -> None:
 
 
 def _deviations(samples: Tensor) -> Tensor:
-    """From the mean, whose own rounding the second pass removes; exactly 0 in a constant row."""
-    about = samples - samples.mean(-1, keepdim=True)
-    about = about - about.mean(-1, keepdim=True)
-    return torch.where((samples == samples[..., :1]).all(-1, keepdim=True), 0.0, about)
+    """From the mean, of which only the product of two roundings is felt; exactly 0 in a constant row."""
+    constant = (samples == samples[..., :1]).all(-1, keepdim=True)
+    return torch.where(constant, 0.0, samples - samples.mean(-1, keepdim=True))
 
 
 def _weight(a: Tensor, c: Tensor, rule: str) -> Tensor:
@@ -89,14 +86,13 @@ def _weight(a: Tensor, c: Tensor, rule: str) -> Tensor:
     a, c = a / a_scale, c / c_scale
     covariance, variance = (a * c).mean(-1), (c * c).mean(-1)
     if rule == "conservative":
-        return (covariance > 0).to(a.dtype)
+        return covariance > 0
     if rule == "aggressive":
         return covariance.sign()
-    ratio = covariance / variance * a_scale.squeeze(-1) / c_scale.squeeze(-1)
-    return torch.where(variance == 0, 0.0, ratio)
+    ratio = covariance / variance * (a_scale / c_scale).squeeze(-1)
+    return torch.where(covariance == 0, 0.0, ratio)
 
 
 def _power_of_two(rows: Tensor) -> Tensor:
-    """Near the largest entry of each row, as far as the dtype has such powers."""
-    limit = 1 - math.frexp(torch.finfo(rows.dtype).tiny)[1]
-    return rows.abs().amax(-1, keepdim=True).frexp().exponent.clamp(-limit, limit).to(rows.dtype).exp2()
+    """Near the largest entry of each row; a quotient by it is exact."""
+    return (rows.abs().amax(-1, keepdim=True).frexp().exponent - 1).to(rows.dtype).exp2()

@@ -71,7 +71,7 @@ def _gradient(
     """Of the sum of all that the operator returns, weighed by `cotangent`, with respect to one argument; 0 where none flows."""
     given: dict[int | str, Any] = dict(enumerate(_tensors(to, args))) | {name: to(value) for name, value in kwargs.items()}
     leaf = given[argument]
-    if isinstance(leaf, float):
+    if isinstance(leaf, float) and isinstance(given[0], Tensor):
         leaf = torch.tensor(leaf, dtype=given[0].dtype, device=given[0].device)
     if isinstance(leaf, Tensor) and leaf.is_floating_point():
         given[argument] = leaf = leaf.detach().requires_grad_()
@@ -153,7 +153,7 @@ def _tensor(value: Any, dtype: torch.dtype | None, device: str) -> Any:
 def _function(function: Operator, to: Operator, *tensors: Tensor) -> Any:
     """The caller's function on NumPy arrays, seen by the package as one on tensors."""
     result = function(*(_array(tensor) for tensor in tensors))
-    return tuple(to(part) for part in result) if isinstance(result, tuple) else to(result)
+    return type(result)(map(to, result)) if isinstance(result, tuple | list) else to(result)
 
 
 def _arrays(result: Any) -> Any:

@@ -12,6 +12,7 @@ for _path in sorted(Path(__file__).parent.glob("_*_draws.py")):
     importlib.import_module(f"properties.{_path.stem}")
 importlib.import_module("properties._gradients")
 importlib.import_module("properties._units")
+importlib.import_module("properties._caller_functions")
 importlib.import_module("properties.agreement")
 from properties._claim import CLAIMS, OPERATORS  # noqa: E402
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import reference
+from properties._bad_models import bad_models
+from properties._bad_searches import bad_searches
 from properties._claim import OPERATORS, Call
-from properties._functions import Linear
 
 FLAGS = ("terminated", "truncated")
 INDICES = ("next_action",)
@@ -26,6 +27,7 @@ FINITE = (
     "weights", "mean_square_error", "means", "deviations", "priority", "atoms", "logits", "gaussian_log_prob.action", "log_std",
     "pre_tanh", "b", "vector", "natural_step.gradient", "gradient_search.start", "gradient_search.low", "gradient_search.high",
     "cross_entropy_search.low", "cross_entropy_search.high", "step", "cem_refit.actions", "control_variate_weight.control_variate",
+    "control_variate_weight.advantage",
     *PROBABILITIES,
 )  # fmt: skip
 """A name alone, or of one operator only."""
@@ -75,10 +77,15 @@ SCALARS: dict[str, tuple[Any, ...]] = {
     "step_size": (0.0, -1.0, float("nan"), float("inf")),
 }
 POSITIVE_TOLERANCE = ("value_iteration", "q_value_iteration")
-TWICE_NAMED = ("categorical_loss", "categorical_loss_gradient", "gradient_search")
-"""Without entries two arrays are at fault, and rooms may differ in which they name."""
+TWICE_NAMED = {
+    **dict.fromkeys(("categorical_loss", "categorical_loss_gradient"), "logits|target"),
+    "gradient_search": "start|low|high",
+}
+"""Without entries several arrays are at fault, and rooms may differ in which they name."""
 FREE = ("factorised_noise.noise_out", "q_prop_gradient.action_gradient", "mixed_gradient.action_gradient")
 """Arrays whose last axis has no size to agree with."""
+HUGE = 10**400
+"""A whole number beyond every float; a message may give its size instead."""
 FUNCTIONS = ("matvec", "evaluate", "q_fn", "q_and_gradient")
 BELOW_ONE = ("solve_policy", "solve_optimal", "value_iteration", "q_value_iteration")
 SQUASHED = ("tanh_gaussian_log_prob", "tanh_action", "sample_tanh_gaussian")
@@ -99,18 +106,39 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
     """Every way in which `valid` can be spoilt by one argument."""
     parameters = list(inspect.signature(getattr(reference, operator)).parameters.values())
     arrays = [(i, p.name) for i, p in enumerate(parameters[: len(valid.arguments)]) if isinstance(valid.arguments[i], np.ndarray)]
-    for place, name in arrays:
-        rules = {name, f"{operator}.{name}"}
-        yield from _bad_array(valid, place, name, rules)
-        if len(arrays) > 1 and place != arrays[0][0]:
-            yield from _misshapen(operator, valid, place, name)
-    if arrays and OPERATORS[operator].core > 0 and operator not in TWICE_NAMED:
-        yield _empty(valid, *arrays[0])
     for place, matrix in enumerate(valid.arguments):
         if hasattr(matrix, "indptr"):
             yield from _bad_csr(valid, place, parameters[place].name)
-    if operator == "conjugate_gradient":
-        yield _negative_definite(valid)
+    names = [parameter.name for parameter in parameters]
+    for place, name in arrays:
+        rules = {name, f"{operator}.{name}"}
+        yield from _bad_array(valid, place, name, rules)
+        if len(arrays) > 1 and place != arrays[0][0] and "transition" not in names:
+            yield from _misshapen(operator, valid, place, name)
+    if "transition" in names:
+        yield from (Bad(*spoilt) for spoilt in bad_models(names, valid))
+    if arrays:
+        yield from _emptied(operator, valid, arrays)
+    if operator in SQUASHED:
+        yield from _bad_boxes(valid)
+    if operator == "categorical_projection":
+        atoms, probability = valid.arguments[:2]
+        more = _replaced(valid, 0, np.append(atoms, atoms[-1] + 1.0))
+        yield Bad("probability an entry short of the atoms", more, "probability", str(probability.shape))
+    if operator == "noisy_linear":
+        wider = np.concatenate([valid.arguments[0], valid.arguments[0][..., :1]], axis=-1)
+        yield Bad("x an entry long", _replaced(valid, 0, wider), "x", str(wider.shape))
+    yield from (Bad(*spoilt) for spoilt in bad_searches(operator, valid))
+    if operator == "sample_proportional":
+        yield Bad("priority of two axes", _replaced(valid, 0, valid.arguments[0][None]), "priority", "(1, ")
+    if operator == "temperature_loss":
+        for rule, log in (("with an axis", np.array([0.5])), ("of complex numbers", np.array(0.5j))):
+            yield Bad(f"log_coefficient {rule}", _replaced(valid, "log_coefficient", log), "log_coefficient", "")
+    if operator == "importance_weights":
+        yield from _bad_minimum(valid)
+    if operator == "sampled_backup" and np.shape(valid.arguments[1])[1] > 1:
+        many = {"samples": 64, "aggregate": "log_mean_exp", "temperature": 1.0}
+        yield Bad("samples of too many outcomes", valid._replace(keywords=valid.keywords | many), "samples", "** 64")
     for place, parameter in enumerate(parameters[: len(valid.arguments)]):
         if not isinstance(valid.arguments[place], np.ndarray):
             if parameter.name in FUNCTIONS and all(np.any(valid.arguments[i]) for i, _ in arrays):  # of a 0 nothing is asked
@@ -130,16 +158,29 @@ def bad_calls(operator: str, valid: Call) -> Iterator[Bad]:
         above = float(valid.keywords["high"]) + 1.0
         if np.isfinite(above):
             yield Bad("low above high", valid._replace(keywords=valid.keywords | {"low": above}), "low", str(above))
-    for name in [name for name in valid.keywords if name != "minimum_probability" or valid.keywords["normalizer"] == "memory"]:
+    for name in [name for name in valid.keywords if name != "minimum_probability"]:
         for value in _bad_scalars(operator, name):
             yield Bad(f"{name} out of range", valid._replace(keywords=valid.keywords | {name: value}), name, _shown(value))
 
 
-def _negative_definite(valid: Call) -> Bad:
-    """On b = (1, ..., 1) the first p'Ap is minus the size, exactly."""
-    size = len(valid.arguments[1])
-    call = Call((Linear(-np.eye(size)), np.ones(size)), valid.keywords | {"damping": 0.0, "tolerance": 0.0})
-    return Bad("matvec of a negative definite matrix", call, "matvec", f"= {-float(size)}")
+def _bad_boxes(valid: Call) -> Iterator[Bad]:
+    """Boxes without an inside, and without an end."""
+    low, high = (valid.keywords[end] for end in ("low", "high"))
+    first = low if np.ndim(low) == 0 else low[0]
+    yield Bad("low equal to high", valid._replace(keywords=valid.keywords | {"high": low}), "low", str(first))
+    for name, end in (("low", -np.inf), ("high", np.inf)):
+        endless: Any = end if np.ndim(low) == 0 else np.full_like(low, end)
+        yield Bad(f"{name} without end", valid._replace(keywords=valid.keywords | {name: endless}), name, "inf")
+
+
+def _bad_minimum(valid: Call) -> Iterator[Bad]:
+    """The smallest probability of the memory: none, no chance, more than certain, and above one that was drawn."""
+    name, half = "minimum_probability", _replaced(valid, 0, np.full_like(valid.arguments[0], 0.5))
+    for value in (None, *SCALARS[name]):
+        call = half._replace(keywords=half.keywords | {"normalizer": "memory", name: value})
+        yield Bad(f"{name} out of range", call, name, _shown(value))
+    above = half._replace(keywords=half.keywords | {"normalizer": "memory", name: 0.75})
+    yield Bad(f"probability below the {name}", above, "probability", "0.75")
 
 
 def _argument(valid: Call, place: int | str) -> Any:
@@ -155,7 +196,9 @@ def _replaced(valid: Call, place: int | str, value: Any) -> Call:
 
 
 def _shown(value: Any) -> str:
-    """What a message must show: a number or word as it is, another object by its type."""
+    """What a message must show: a number or word as it is, another object by its type; of what is long, nothing."""
+    if value is HUGE:
+        return ""
     return str(value) if isinstance(value, (int, float, str)) or value is None else type(value).__name__
 
 
@@ -167,13 +210,14 @@ def _bad_scalars(operator: str, name: str) -> tuple[Any, ...]:
     if name in FUNCTIONS:
         return ((),)  # a tuple: nothing that could be called
     if name == "temperature":
-        return (-1.0, float("nan"), *((0.0,) if operator in POSITIVE_TEMPERATURE else ()))
+        return (-1.0, float("nan"), HUGE, *((0.0,) if operator in POSITIVE_TEMPERATURE else ()))
     if name == "discount" and operator in BELOW_ONE:
         return (1.0, *SCALARS[name])
     if name == "tolerance" and operator in POSITIVE_TOLERANCE:
         return (0.0, *SCALARS[name])
     known = SCALARS.get(name, ())
-    return (*known, "1", True) if known and isinstance(known[0], (int, float)) else known
+    beyond = [HUGE] if known and isinstance(known[0], float) else []
+    return (*known, "1", True, *beyond) if known and isinstance(known[0], (int, float)) else known
 
 
 def _bad_functions(valid: Call, place: int, name: str) -> Iterator[Bad]:
@@ -221,6 +265,16 @@ def _misshapen(operator: str, valid: Call, place: int | str, name: str) -> Itera
         yield Bad(f"{name} an entry short", _replaced(valid, place, shorter), name, str(shorter.shape))
 
 
+def _emptied(operator: str, valid: Call, arrays: list[tuple[int, str]]) -> Iterator[Bad]:
+    """The first array without entries, or, where it has no axis of its own, the first that has rows for its entries."""
+    if OPERATORS[operator].core > 0:
+        yield _empty(valid, arrays[0][0], TWICE_NAMED.get(operator, arrays[0][1]))
+    if OPERATORS[operator].core == 0 and not operator.endswith("_gradient"):
+        lead = valid.arguments[arrays[0][0]].shape
+        rows = [each for each in arrays[1:] if lead == valid.arguments[each[0]].shape[:-1] != ()]
+        yield from (_empty(valid, *each) for each in rows[:1])
+
+
 def _empty(valid: Call, place: int, name: str) -> Bad:
     """Nothing on the last axis of an array, nor of those that have its shape, of which the operator needs something."""
     shape = valid.arguments[place].shape
@@ -246,8 +300,10 @@ def _bad_array(valid: Call, place: int | str, name: str, rules: set[str]) -> Ite
         yield spoilt("out of range", np.full_like(array, 10**6), "1000000")
         yield spoilt("below 0", np.full_like(array, -1), "-1")
     if array.dtype.kind == "f" and array.size:
-        yield spoilt("of complex numbers", array.astype(np.complex128), "complex")
         yield spoilt("with NaN", with_first(np.nan), f"{name}[{', '.join('0' * array.ndim)}]" if array.ndim else name)
+        yield spoilt("of complex numbers", array.astype(np.complex128), "complex")
+    if isinstance(place, int):
+        yield spoilt("of words", array.astype(np.str_), "<U")
     if rules & set(FINITE):
         yield spoilt("with an infinite entry", with_first(np.inf), "inf")
     if rules & set(NON_NEGATIVE):
@@ -257,8 +313,13 @@ def _bad_array(valid: Call, place: int | str, name: str, rules: set[str]) -> Ite
         yield spoilt("whose sum is a little less than 1", array * (1 - 2.0**-20), "0.99999")
     if rules & set(WEIGHTS):
         yield spoilt("of zeros", np.zeros_like(array), "0.0")
+        if array.ndim > 1:
+            spared = array.copy()
+            spared[-1] = 0.0
+            yield spoilt("whose last rows are of zeros", spared, "0.0")
     if "importance_weights.probability" in rules:
         yield spoilt("with a chance of 0", with_first(0.0), "0.0")
         yield spoilt("with a chance above 1", with_first(1.5), "1.5")
     if "atoms" in rules and array.size > 1:
+        yield spoilt("of which two are equal", np.append(array[:1], array[:-1]), "increasing")
         yield spoilt("that do not increase", array[::-1].copy(), "increasing")

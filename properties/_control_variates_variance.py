@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from properties._bounds import UNIT, Floats, gamma
+from properties._bounds import TINY, UNIT, Floats, gamma
 from properties._claim import claim
 from properties._control_variates_bias import QPROP
 from properties._draw import FINE, values, whole_numbers
@@ -227,3 +227,23 @@ def _gradient_of_each_action(port: Trial) -> tuple[tuple[Fraction, float], tuple
         slack = sum(variance_slack(shown[:, k], np.array(errors)[:, k]) for k in range(2))
         results.append((total_variance(p, rows), slack))
     return results[0], results[1], variance(exact(advantage[drawn]) - exact(optimal) * exact(variate[drawn]))
+
+
+ENDS = st.sampled_from([(600, 600), (-900, -400), (0, -600), (1023, 1023), (1023, 500), (-1074, -1074), (-1000, 100)])
+
+
+@claim("Q5", source=f"{QPROP}, §3.2: its one-sample estimate", operators=["control_variate_weight"], given={
+    "pair": values((2,), ("full mantissa",)), "powers": ENDS, "zeros": st.integers(0, 2),
+}, share=0.5)  # fmt: skip
+def one_sample_is_weighed_by_its_own_quotient(port: Trial, pair: Floats, powers: tuple[int, int], zeros: int) -> None:
+    """One sample, or one beside zeros, about 0: A C / C^2 = A / C, 1[A C > 0], and sign A C, also where such products leave the
+    range of the numbers."""
+    mantissas = np.frexp(np.where(pair == 0, 1.0, pair))[0] * 2
+    advantage, control = (np.ldexp(mantissa, power)[None] for mantissa, power in zip(mantissas, powers, strict=True))
+    quotient = (np.ldexp(advantage, -powers[0]) / np.ldexp(control, -powers[1]))[0]
+    advantage, control = (np.append(sample, np.zeros(zeros)) for sample in (advantage, control))
+    found = port.control_variate_weight(advantage, control, rule="optimal", centered=False)
+    due = np.ldexp(quotient, powers[0] - powers[1])
+    port.equal(found, due, gamma(5, port.unit) * np.abs(due) + TINY["float64"])
+    for rule, sign in (("conservative", quotient > 0), ("aggressive", np.sign(quotient))):
+        port.equal(port.control_variate_weight(advantage, control, rule=rule, centered=False), np.asarray(sign), 0.0, rule)

@@ -124,8 +124,10 @@ def a_natural_step_by_default_takes_ten_iterations_without_damping(port: Trial, 
 
 @claim("U1", source=f"{TRPO}: nothing to be gained", operators=["natural_step"], given={"size": st.integers(1, 4)}, share=0.1)
 def a_gradient_of_zero_takes_no_step(port: Trial, size: int) -> None:
-    """g = 0: the step is 0, not 0/0."""
-    port.equal(port.natural_step(np.zeros(size), Linear(np.eye(size)), max_kl=0.5), np.zeros(size), 0.0)
+    """g = 0, or within the tolerance: the step is 0, not 0/0, and not g."""
+    none, metric = np.zeros(size), Linear(np.eye(size))
+    port.equal(port.natural_step(none, metric, max_kl=0.5), none, 0.0)
+    port.equal(port.natural_step(none + 0.25, metric, max_kl=0.5, tolerance=1.0), none, 0.0, "within the tolerance")
 
 
 # ------------------------------------------------------------------------------------------------------------- searches

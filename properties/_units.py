@@ -30,9 +30,10 @@ UNITS: dict[str, tuple[str, int]] = {
     "categorical_projection": ("atoms reward", 0),
     "cem_refit": ("actions", 1),
     "sampling_probabilities": ("priority", 0),
+    "control_variate_weight": ("advantage control_variate", 0),
 }
 """The arguments that have the unit, and how many units the result has."""
-SUMS = ("sampled_advantage", "dueling_value", "expected_maximum", "cem_refit", "double_estimate")
+SUMS = ("sampled_advantage", "dueling_value", "expected_maximum", "cem_refit", "double_estimate", "control_variate_weight")
 HEADROOM = 4
 """A difference of a few terms, each as large as the largest number scaled, is to be one itself; averages need no room."""
 

@@ -127,13 +127,21 @@ def one_elite_is_the_best_action_and_has_no_spread(port: Trial, s: Scored) -> No
     port.equal(std, np.zeros(std.shape), 0.0, "std")
 
 
+@claim("A3", source="a batch may have no states", operators=["cem_refit"], given={"size": st.integers(1, 3)}, share=0.1)
+def no_states_have_no_refit(port: Trial, size: int) -> None:
+    """Actions [0, n, D] have a mean and std of [0, D]."""
+    for found in port.cem_refit(np.zeros((0, size, 2)), np.zeros((0, size)), elites=1):
+        port.equal(found, np.zeros((0, 2)), 0.0)
+
+
 @claim("A3", source=RUBINSTEIN, operators=["cem_refit"], given=SCORED, share=0.5)
 def only_the_order_of_the_scores_counts(port: Trial, s: Scored) -> None:
-    """Scores four times as large choose the same elites; actions twice as large, reversed in sign, give mean and std so."""
+    """Scores 4 or 2^-90 times as large choose the same elites; actions twice as large, reversed in sign, give mean and std so."""
     (mean, std), (mean_error, std_error) = port("cem_refit", s.actions, s.scores, elites=s.elites)
-    again = port.cem_refit(s.actions, 4.0 * s.scores, elites=s.elites)
-    port.equal(again[0], mean, 2 * mean_error, "mean")
-    port.equal(again[1], std, 2 * std_error, "std")
+    for factor in (4.0, 2.0**-90):
+        again = port.cem_refit(s.actions, factor * s.scores, elites=s.elites)
+        port.equal(again[0], mean, 2 * mean_error, "mean")
+        port.equal(again[1], std, 2 * std_error, "std")
     turned = port.cem_refit(-2.0 * s.actions, s.scores, elites=s.elites)
     port.equal(turned[0], -2 * mean, 4 * mean_error, "the mean of -2 a")
     port.equal(turned[1], 2 * std, 4 * std_error, "the std of -2 a")
@@ -294,3 +302,18 @@ def a_box_and_a_critic_twice_as_wide_give_an_action_twice_as_large(port: Trial, 
     action, _, _ = _searched(port, s)
     double = s._replace(hill=s.hill._replace(centre=2.0 * s.hill.centre), low=2.0 * s.low, high=2.0 * s.high)
     port.equal(_searched(port, double)[0], 2.0 * action, 0.0)
+
+
+WAYS = st.sampled_from([1.0, -2.0, 16.0])
+
+
+@claim("A3", source=RUBINSTEIN, operators=["cross_entropy_search"], given=SEARCH | {"way": WAYS}, share=0.5)
+def a_shifted_box_is_searched_from_its_own_centre(port: Trial, s: Search, way: float) -> None:
+    """The box (low + c, high + c): the same noise asks for the same first population, c away."""
+    s = s._replace(iterations=1)
+    low, high = s.low[..., None, :], s.high[..., None, :]
+    asked = _searched(port, s)[2].asked[0]
+    moved = _searched(port, s._replace(low=s.low + way, high=s.high + way))[2].asked[0]
+    # Each side: centre and half width rounded, a product, a sum, at most as large as both ends together; c added here.
+    size = 2 * (np.abs(low) + np.abs(high)) + 4 * abs(way)
+    port.equal(moved, asked + way, 2 * gamma(5, port.unit) * np.broadcast_to(size, asked.shape))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from properties import _trust_region_fisher, _trust_region_steps  # noqa: F401  (register their claims)
+from properties import _trust_region_ends, _trust_region_fisher, _trust_region_steps  # noqa: F401  (register their claims)
 from properties._bounds import ELEMENTARY, UNIT, Floats, gamma
 from properties._claim import TABULAR, Call, claim, operator
 from properties._draw import ROUGH, codes, values, whole_numbers
@@ -262,10 +262,10 @@ def a_residual_of_zero_ends_the_iteration(port: Trial, place: int, powers: tuple
     "powers": st.tuples(st.integers(-6, 6), st.integers(-6, 6)), "sign": st.sampled_from([1.0, -1.0]),
 }, share=0.5)  # fmt: skip
 def the_tolerance_is_held_against_the_norm_itself(port: Trial, powers: tuple[int, int], sign: float) -> None:
-    """A = 2^k I, b = 2^j (3, 4): |b| = 5 2^j, so with tolerance 6 2^j none is taken, and with 2.5 2^j one, which solves it."""
+    """A = 2^k I, b = 2^j (3, 4): |b| = 5 2^j, so tolerance 6 2^j or 5 2^j takes none, and 2.5 2^j one, which solves it."""
     scale = 2.0 ** powers[1]
     matrix, b = 2.0 ** powers[0] * np.eye(2), sign * scale * np.array([3.0, 4.0])
-    for tolerance, steps in ((6 * scale, 0), (2.5 * scale, 1)):
+    for tolerance, steps in ((6 * scale, 0), (5 * scale, 0), (2.5 * scale, 1)):
         x, iterations, norm, error = solve(port, matrix, b, iterations=5, tolerance=tolerance, damping=0.0)
         port.equal([iterations], [steps], 0.0, f"iterations for tolerance {tolerance}, where |b| = {5 * scale}")
         port.equal(x, steps * b * 2.0 ** -powers[0], steps * error)

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from accelerated import _checks
-from accelerated.aggregates import exponents, mean_aggregate
+from accelerated.aggregates import exponents, soft_maximum
 
 
 @torch.no_grad()
 def sampled_advantage(q: Tensor) -> Tensor:
-    """The mean is `mean_aggregate`, which does not overflow."""
+    """The mean is that of `mean_aggregate`, which does not overflow."""
     _checks.reals(q=q)
     _checks.not_empty("q", q)
     wide = _checks.widened(q)
-    return (wide - mean_aggregate(wide).unsqueeze(-1)).to(q.dtype)
+    return (wide - soft_maximum(wide, None, math.inf).unsqueeze(-1)).to(q.dtype)
 
 
 @torch.no_grad()
@@ -50,8 +50,6 @@ def improved_policy(behavior: Tensor, q: Tensor, *, temperature: float) -> Tenso
     _checks.aligned(behavior=behavior, q=q)
     _checks.probabilities("behavior", behavior)
     temperature = _checks.scalar("temperature", temperature, "(0, inf]")
-    if temperature == math.inf:
-        return behavior.clone()
     return _tilted(_checks.widened(behavior), _checks.widened(q), temperature).to(q.dtype)
 
 

@@ -46,8 +46,6 @@ def aggregated(q: Tensor, *, aggregate: str, temperature: float | None) -> Tenso
 
 def soft_maximum(q: Tensor, probability: Tensor | None, temperature: float) -> Tensor:
     """t·log Σ p·exp(q/t) of widened tensors, t in [0, inf]; p is uniform where None, and what it excludes is unread."""
-    if temperature == 0 and probability is None:
-        return q.amax(-1)
     result: Tensor = _SoftMaximum.apply(q, probability, temperature)  # type: ignore[no-untyped-call]
     return result
 
@@ -70,17 +68,16 @@ class _SoftMaximum(torch.autograd.Function):
         highest = q.amax(-1)
         x = exponents(q, highest.unsqueeze(-1), temperature)
         if ctx.needs_input_grad[0]:
-            weights = x.exp() if probability is None else probability * x.exp()
+            weights = x.exp()  # with a probability no caller asks for the gradient
             ctx.save_for_backward(weights / weights.sum(-1, keepdim=True))
         lowest = torch.where(supported, q, math.inf).amin(-1)
         if temperature == math.inf:
-            result = _mean(q, probability, lowest, highest)
+            result = _mean(q, probability)
         else:
             result = _soft(x, probability, temperature, highest)
             if temperature > 1:  # else what x has lost to underflow is lost in the result too
-                scale, scaled = _scaled(q, temperature)
-                flat = highest * scale - lowest * scale <= scaled * torch.finfo(q.dtype).eps / 2
-                result = torch.where(flat, _mean(q, probability, lowest, highest), result)
+                flat = exponents(lowest, highest, temperature) >= -torch.finfo(q.dtype).eps
+                result = torch.where(flat, _mean(q, probability), result)
         return result.clamp(lowest, highest)
 
     @staticmethod
@@ -98,11 +95,10 @@ def _soft(x: Tensor, probability: Tensor | None, temperature: float, highest: Te
     return (highest * scale + scaled * logarithm) / scale
 
 
-def _mean(q: Tensor, probability: Tensor | None, lowest: Tensor, highest: Tensor) -> Tensor:
-    """Makes what is so large that the sum would overflow smaller by a power of two."""
-    large = torch.maximum(lowest.abs(), highest.abs()) > torch.finfo(q.dtype).max / (4 * q.shape[-1])
-    scale = torch.where(large, 2.0 ** -(q.shape[-1].bit_length() + 1), 1.0)
-    return _expected(q * scale.unsqueeze(-1), probability) / scale
+def _mean(q: Tensor, probability: Tensor | None) -> Tensor:
+    """Of values made smaller by a power of two, so that the sum does not overflow."""
+    scale = 2.0 ** -q.shape[-1].bit_length()
+    return _expected(q * scale, probability) / scale
 
 
 def _expected(values: Tensor, probability: Tensor | None) -> Tensor:

@@ -102,7 +102,7 @@ def shares_sum_to_one_inside_the_support(port: Trial, t: Tilt) -> None:
     "W1",
     source=f"{AWR}, eq. 9",
     operators=["improved_policy"],
-    given={**GIVEN, "value": st.sampled_from([2.0**29, -(2.0**29)])},
+    given={**GIVEN, "value": st.sampled_from([2.0**29, -(2.0**29), np.inf, -np.inf])},
     share=0.5,
 )
 def values_outside_the_support_are_not_read(port: Trial, t: Tilt, value: float) -> None:
@@ -110,6 +110,30 @@ def values_outside_the_support_are_not_read(port: Trial, t: Tilt, value: float) 
     due, due_error = _shares(port, t)
     found, error = _shares(port, t._replace(q=np.where(t.behavior > 0, t.q, value)))
     port.equal(found, due, error + due_error)
+
+
+RARITY = st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+LEADS = st.tuples(st.integers(-40, 40), st.integers(-40, 40))
+
+
+@claim(
+    "W1",
+    source=f"{AWR}, eq. 9",
+    operators=["improved_policy"],
+    given={"rarity": RARITY, "leads": LEADS, "power": st.integers(-9, 9)},
+    share=0.25,
+    oracle="improved_policy_by_digits",
+)
+def rare_actions_may_be_improved_to_any_share(port: Trial, rarity: tuple[float, float], leads: tuple[int, int], power: int) -> None:
+    """mu = (2^-j, 2^-k, 1) down to the smallest subnormal, q/t = c (j log 2, k log 2, 0) + leads: shares to 50 digits."""
+    least, most = 3 - math.frexp(port.unit)[1], 1 - math.frexp(2 * UNIT[port.dtype] * TINY[port.dtype])[1]
+    rare = np.array([[least + round(part * (most - least)) for part in row] for row in (rarity, (1.0, 0.95), (1.0, rarity[1]))])
+    behavior = np.concatenate([2.0**-rare, np.ones((len(rare), 1))], axis=-1)
+    for made_up in (1.93, 1.0, 0.0):
+        q = rounded(np.round(made_up * rare * math.log(2)) + leads, port.dtype)
+        q = np.concatenate([q, np.zeros((len(rare), 1))], axis=-1)
+        found, error = port("improved_policy", behavior, q * 2.0**power, temperature=2.0**power)
+        port.equal(found, improved_policy_by_digits(behavior, q, temperature=1.0), error)
 
 
 @claim("W7", source=f"{AWR}, eq. 9; {QWR}, policy improvement", operators=SHARES, given=GIVEN, share=0.5)

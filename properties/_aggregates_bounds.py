@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
-from properties._bounds import ELEMENTARY, Floats, gamma, rounded
+from properties._bounds import ELEMENTARY, TINY, Floats, gamma, rounded
 from properties._draw import temperatures
 
 _EXTREMES = (math.inf, 2.0**20, 2.0**-60)
@@ -20,6 +20,16 @@ EVERY_TEMPERATURE = st.one_of(temperatures(), st.sampled_from([0.0, *_EXTREMES])
 def holds_in(dtype: str, *arrays: Floats) -> bool:
     """Whether computed inputs are numbers of that type: sums on the grid are, in all but bfloat16."""
     return all(np.array_equal(rounded(array, dtype), array) for array in arrays)
+
+
+def highest_power(dtype: str) -> int:
+    """The exponent of the largest power of two that the type holds."""
+    return 2 - math.frexp(TINY[dtype])[1]
+
+
+def brought_to(power: int, array: Floats) -> int:
+    """The exponent of the power of two by which the largest entry is brought next to 2^power, from below."""
+    return power - math.frexp(float(np.abs(array).max()))[1]
 
 
 class Tilted(NamedTuple):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from properties._bounds import Floats
+from properties._aggregates_bounds import brought_to, highest_power
+from properties._bounds import TINY, Floats
 from properties._claim import claim
 from properties._draw import ROUGH
 from properties._expectiles_samples import GIVEN, IQL, NEWEY, Sample, apply, at_most, column, samples, total_loss
@@ -148,6 +149,35 @@ def weights_left_out_are_equal_weights(port: Trial, s: Sample) -> None:
     found, error = port("expectile", s.values, expectile=s.level)
     due, due_error = apply(port, s, weights=np.full(s.values.shape, 0.5))
     port.equal(found, due, error + due_error)
+
+
+@claim("I2", source=f"{NEWEY}, §2; IEEE 754 for the sums", operators=["expectile"], given=GIVEN, share=0.5)
+def expectile_of_infinite_values_is_infinite(port: Trial, s: Sample) -> None:
+    """A value of +inf (-inf) with positive weight makes the expectile +inf (-inf), and both together make it NaN."""
+    values = np.where(s.other > s.point[..., None] + 32.0, np.inf, np.where(s.other < s.point[..., None] - 32.0, -np.inf, s.values))
+    due, error = apply(port, s)
+    found = port.expectile(values, s.weights, expectile=s.level)
+    up, down = (((values == sign) & (s.weights > 0)).any(axis=-1) for sign in (np.inf, -np.inf))
+    port.holds(
+        bool(np.array_equal(np.isnan(found), up & down)), "NaN where both infinities have weight, and nowhere else", found=found
+    )
+    one = up ^ down
+    port.equal(found[one], np.where(up[one], np.inf, -np.inf), 0.0)
+    none = ~(up | down)
+    port.equal(found[none], due[none], 2 * error[none])
+
+
+@claim("I2", source=f"{NEWEY}, Theorem 1", operators=["expectile"], given=GIVEN)
+def expectile_reaches_to_the_ends_of_the_range(port: Trial, s: Sample) -> None:
+    """m(c x) with weights d w is c m(x), for c and d = 2^k that bring the largest |x| and w next to the largest or smallest."""
+    s = s._replace(values=np.where(s.other > s.point[..., None], 0.0, s.values))
+    due, due_error = apply(port, s)
+    top = highest_power(port.dtype)
+    for end, heavy in ((top + 1, -(3 * top // 4)), (-(3 * top // 4), top + 1)):
+        if np.any(s.values):
+            power, weight = brought_to(end, s.values), brought_to(heavy, s.weights)
+            found = port.expectile(np.ldexp(s.values, power), np.ldexp(s.weights, weight), expectile=s.level)
+            port.equal(np.ldexp(found, -power), due, 2 * due_error + np.ldexp(TINY[port.dtype], -power))
 
 
 # ---------------------------------------------------------------------------------------------------- the level's order

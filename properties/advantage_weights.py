@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from properties._advantage_weights_policy import AWR, QWR, SHARES, Tilt, tilts
 from properties._advantage_weights_regression import losses
 from properties._aggregates_bounds import POSITIVE_TEMPERATURE, holds_in, mean_error, softmax_error
-from properties._bounds import ELEMENTARY, Floats, gamma
+from properties._bounds import ELEMENTARY, Floats, gamma, stored
 from properties._claim import Call, claim, operator
 from properties._draw import BATCHES, ROUGH, STYLES, rows, values
 from properties._oracles import exact
@@ -42,9 +42,8 @@ def weighings(draw: Draw, styles: tuple[str, ...] = STYLES, *, capped: bool | No
 
 
 def _mild(advantage: Floats, temperature: float) -> float:
-    """The temperature, or the power of two at which |A/t| <= 64, if that is higher."""
-    peak = float(np.abs(advantage).max())
-    return max(temperature, 2.0 ** float(np.ceil(np.log2(peak / 64.0)))) if peak > 0 else temperature
+    """The temperature, or that at which the largest |A/t| is 60, if that is higher."""
+    return max(temperature, float(np.abs(advantage).max()) / 60.0)
 
 
 def _rowwise(**keywords: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
@@ -95,7 +94,12 @@ def weighted_policy_loss_gradient_bound(unit: float, log_prob: Floats, weight: F
     return np.zeros(log_prob.shape)
 
 
-@operator("improved_policy", inputs=tilts(styles=ROUGH).map(lambda t: Call((t.behavior, t.q), {"temperature": t.temperature})))
+def _policy_call(t: Tilt) -> Call:
+    """Of the actions that the behavior never takes some are infinitely good: they must not be seen."""
+    return Call((t.behavior, np.where((t.behavior == 0) & (t.other > 0), np.inf, t.q)), {"temperature": t.temperature})
+
+
+@operator("improved_policy", inputs=tilts(styles=ROUGH).map(_policy_call))
 def improved_bound(unit: float, behavior: Floats, q: Floats, *, temperature: float) -> Floats:
     """The softmax of log behavior + q/t over the support."""
     return softmax_error(unit, q, temperature, np.log(behavior))
@@ -185,6 +189,32 @@ def weights_do_not_overflow(port: Trial, power: int) -> None:
         arguments.insert(0, np.array([0.25, 0.25, 0.5]))
     found, error = port(port.subject, *arguments, **keywords)
     port.equal(found, due, error)
+
+
+@claim(
+    "W8",
+    source=f"{AWR}, Algorithm 1; the limits of exp",
+    operators=["exponential_weights", "normalized_weights"],
+    given={"w": weighings(capped=True), "other": rows(shortest=5), "sign": st.sampled_from([1.0, -1.0])},
+    share=0.5,
+)
+def infinite_advantages_weigh_all_or_nothing(port: Trial, w: Weighing, other: Floats, sign: float) -> None:
+    """A = +inf weighs the cap, or inf without one, or shares all of the row; A = -inf weighs 0, but among its like; at t = inf
+    all weigh alike. A cap of inf is no cap."""
+    a = np.where(np.resize(other, w.advantage.shape) > 0, sign * np.inf, w.advantage)
+    flat, infinite = w.temperature == np.inf, np.isinf(a)
+    if port.subject == "normalized_weights":
+        found, best = port.normalized_weights(a, temperature=w.temperature), a.max(axis=-1, keepdims=True)
+        alike = flat | (a == best)
+        due = alike / alike.sum(axis=-1, keepdims=True)
+        known = flat | np.isinf(best) | infinite
+        slack = stored(gamma(a.shape[-1] + 1, port.unit) * due, due, port.dtype)
+        port.equal(np.where(known, found, 0.0), np.where(known, due, 0.0), slack)
+        return
+    for cap in (w.max_weight, np.inf, None):
+        found = port.exponential_weights(a, temperature=w.temperature, max_weight=cap)
+        weight = min(1.0, cap or np.inf) if flat else (cap or np.inf) if sign > 0 else 0.0
+        port.equal(found[infinite], np.full(infinite.sum(), weight), 0.0)
 
 
 # ----------------------------------------------------------------------------------------------- sampled advantages

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from properties import _aggregates_extremes  # noqa: F401  (registers its claims)
 from properties._aggregates_bounds import EVERY_TEMPERATURE, holds_in, log_mean_exp_error, mean_error, softmax_error
 from properties._aggregates_sampling import AGGREGATES, QWR, aggregated
 from properties._bounds import ELEMENTARY, UNIT, Floats, gamma, stored
@@ -252,10 +253,13 @@ def log_mean_exp_gradient_is_a_distribution_that_favours_larger_samples(port: Tr
     oracle="softmax_by_digits",
 )
 def differentiating_log_mean_exp_gives_the_softmax(port: Trial, pair: Pair) -> None:
-    """Automatic differentiation of log_mean_exp gives softmax(q/t)."""
-    found = port.derivative(0, pair.q, temperature=pair.temperature)
-    bound = stored(softmax_error(port.unit, pair.q, pair.temperature), found, port.dtype)
-    port.equal(found, softmax_by_digits(pair.q, temperature=pair.temperature), bound)
+    """Automatic differentiation of c . log_mean_exp gives c softmax(q/t), c weighing the rows."""
+    c = pair.other[..., 0]
+    found = port.derivative(0, pair.q, temperature=pair.temperature, cotangent=c)
+    due, size = softmax_by_digits(pair.q, temperature=pair.temperature), np.abs(c)[..., None]
+    one = softmax_error(port.unit, pair.q, pair.temperature)
+    bound = size * (one + gamma(1, port.unit) * (one + np.asarray(due, dtype=np.float64)))  # and a product
+    port.equal(found, np.asarray(exact(c), dtype=object)[..., None] * due, stored(bound, found, port.dtype))
 
 
 @claim("W4", source="the definition", operators=["max_aggregate", "mean_aggregate"], given=GIVEN, share=0.5)

@@ -154,11 +154,12 @@ def improved_policy(behavior: ArrayLike, q: ArrayLike, *, temperature: float) ->
     scale = _scale(value)
     x = _exponents(_gap(value * scale), t * scale)
     # Mass relative to the heaviest action, exp in two halves: where μ is tiny at the best action, neither exp(x) nor
-    # μ · exp(x) may underflow before the division.
+    # μ · exp(x) may underflow before the division. A power of two keeps even the smallest μ from it, and is exact.
     with np.errstate(divide="ignore"):
         heaviest = np.argmax(np.log(mu) + x, axis=-1)[..., None]
     half = np.exp(0.5 * (x - np.take_along_axis(x, heaviest, axis=-1)))
-    mass = mu * half / np.take_along_axis(mu, heaviest, axis=-1) * half
+    share = mu * 2.0**996
+    mass = share * half / np.take_along_axis(share, heaviest, axis=-1) * half
     return np.asarray(mass / mass.sum(axis=-1, keepdims=True))
 
 

@@ -12,8 +12,8 @@ from accelerated._models import Model
 DENSE_STATES = 1024
 """Up to here a sparse model is solved as a dense [S, S] system; [S·A, S] is never made dense."""
 
-ROUNDINGS = 8
-"""A backup is off by about so many unit roundoffs of |R| + discount·P |V|: what is closer counts as equal."""
+ROUNDINGS = 4
+"""A backup is off by about so many machine epsilons of |R| + discount·P |V|: what is closer counts as equal."""
 
 STEPS = 200
 """Of BiCGSTAB before it restarts, and of plain backups where it fails."""
@@ -26,13 +26,13 @@ def policy_value(model: Model, policy: Tensor, reward: Tensor) -> Tensor:
     """The value of a policy [S, A] that earns reward [S] a step."""
     if model.is_dense or reward.shape[0] <= DENSE_STATES:
         return _direct(_transition_of(model, policy), reward, model.discount)
-    return _iterative(lambda value: model.discount * (policy * model.expected(value)).sum(-1), reward, model.discount)
+    return _iterative(lambda value: model.discount * (policy * model.expected(value)).sum(-1), reward)
 
 
 def optimum(model: Model) -> tuple[Tensor, Tensor]:
     """Policy iteration from the greedy policy of the rewards; an action changes only for more than rounding."""
     policy = model.reward.argmax(-1, keepdim=True)
-    unit = torch.finfo(model.reward.dtype).eps / 2
+    unit = ROUNDINGS * torch.finfo(model.reward.dtype).eps
     for _ in range(IMPROVEMENTS):
         taken = torch.zeros_like(model.reward).scatter_(-1, policy, 1.0)
         value = policy_value(model, taken, model.reward.gather(-1, policy).squeeze(-1))
@@ -40,7 +40,7 @@ def optimum(model: Model) -> tuple[Tensor, Tensor]:
         size = model.reward.abs() + model.discount * model.expected(value.abs())
         size = torch.where(size.isfinite(), size, 0.0)
         best = q.argmax(-1, keepdim=True)
-        worse = q < q.gather(-1, best) - ROUNDINGS * unit * (size + size.gather(-1, best))
+        worse = q < q.gather(-1, best) - unit * (size + size.gather(-1, best))
         better = worse.gather(-1, policy)
         if not bool(better.any()):
             break
@@ -75,26 +75,29 @@ def _direct(transition: Tensor, reward: Tensor, discount: float) -> Tensor:
     return value
 
 
-def _iterative(later: Callable[[Tensor], Tensor], reward: Tensor, discount: float) -> Tensor:
+def _iterative(later: Callable[[Tensor], Tensor], reward: Tensor) -> Tensor:
     """V = r + later(V), corrected until the residual is rounding: then |error| <= |residual| / (1 − discount).
 
     A correction by BiCGSTAB that does not halve the residual gives way to plain backups, which always contract.
     """
-    unit = torch.finfo(reward.dtype).eps / 2
+    unit = ROUNDINGS * torch.finfo(reward.dtype).eps
     value, residual = torch.zeros_like(reward), reward
-    while not float(residual.abs().max()) <= ROUNDINGS * unit * float(value.abs().max()):
-        before = float(residual.abs().max())
+    while not _largest(residual) <= unit * _largest(value):
         found = value + _bicgstab(lambda x: x - later(x), residual)
         left = reward + later(found) - found
-        if not float(left.abs().max()) <= before / 2:
+        if not _largest(left) <= _largest(residual) / 2:
             found = value
             for _ in range(STEPS):
                 found = reward + later(found)
             left = reward + later(found) - found
-        if not float(left.abs().max()) <= before * (1 + discount**STEPS) / 2:
+        if not _largest(left) < _largest(residual):
             return found
         value, residual = found, left
     return value
+
+
+def _largest(vector: Tensor) -> float:
+    return float(vector.abs().max())
 
 
 def _bicgstab(apply: Callable[[Tensor], Tensor], right: Tensor) -> Tensor:

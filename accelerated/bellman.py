@@ -13,7 +13,7 @@ from accelerated import _checks, expectiles
 from accelerated._models import Model, model
 from accelerated._multisets import expected_maximum, expected_over_draws
 from accelerated._solvers import optimum, policy_value
-from accelerated.aggregates import AGGREGATES, aggregated, soft_maximum
+from accelerated.aggregates import aggregated, soft_maximum
 
 MOST_OUTCOMES = 2_000_000
 """What sampled_backup agrees to enumerate, in sequences of actions a state."""
@@ -122,13 +122,10 @@ def sampled_backup(
 ) -> Tensor:
     """`max` by order statistics, `mean` in closed form, `log_mean_exp` over multisets instead of sequences."""
     draws = _checks.integer("samples", samples, minimum=1)
-    _checks.choice("aggregate", aggregate, AGGREGATES)
-    if aggregate == "log_mean_exp":
-        temperature = _checks.scalar("temperature", temperature, "[0, inf]")
     mdp = model(transition, reward, discount, value=value, behavior=behavior)
     draws = _drawable(draws, behavior.shape[1])
     q, chances = mdp.action_values(_checks.widened(value)), _checks.widened(behavior)
-    if aggregate == "max" or temperature == 0 and aggregate == "log_mean_exp":
+    if aggregate == "max":
         return expected_maximum(q, chances, draws).to(value.dtype)
     if aggregate == "mean":
         return soft_maximum(q, chances, torch.inf).to(value.dtype)

@@ -99,14 +99,18 @@ def rough_cases(*, below_one: bool = False) -> st.SearchStrategy[MDPCase]:
     return drawn_mdps(styles=ROUGH).flatmap(cases)
 
 
+def _with_samples(samples: int, call: Call) -> Call:
+    return call._replace(keywords=call.keywords | {"samples": samples}) if samples else call
+
+
 @cache
 def _corridors(name: str) -> st.SearchStrategy[Call]:
     """Up to four states in a row: stay for a little or go on at a cost, and the last one pays. The optimum takes an improvement
-    for each state; an iteration goes on until the tolerance is reached, which is a part of the largest reward."""
+    for each state; an iteration goes on until the tolerance is reached, which is a part of the largest reward, on any scale."""
 
-    def call(drawn: tuple[int, Floats, float]) -> Call:
+    def call(drawn: tuple[int, Floats, float, float]) -> Call:
         states, discount = drawn[0], drawn[2]
-        here, size = np.arange(states), 1.0 + np.abs(drawn[1][:states])
+        here, size = np.arange(states), drawn[3] * (1.0 + np.abs(drawn[1][:states]))
         transition = np.eye(states)[np.stack([here, np.minimum(here + 1, states - 1)], axis=1)]
         reward = np.stack([size, -size], axis=1) / 64.0
         reward[-1] = size.max()
@@ -114,12 +118,16 @@ def _corridors(name: str) -> st.SearchStrategy[Call]:
         return Call((transition, reward), {**knobs, "discount": discount})
 
     far = [0.875, 0.75, 0.9375] if "iteration" in TAKES[name] else [0.3, 0.6, 0.2]
-    return st.tuples(st.integers(1, 4), values((4,), ROUGH), st.sampled_from(far)).map(call)
+    return st.tuples(st.integers(1, 4), values((4,), ROUGH), st.sampled_from(far), st.sampled_from((1.0, 2.0**-40, 2.0**20))).map(
+        call
+    )
 
 
 def rough(name: str) -> st.SearchStrategy[Call]:
     """Calls for agreement: an operator on a rough case."""
     drawn = st.tuples(rough_cases(below_one=name in SOLVERS), KNOBS).map(lambda pair: call_of(name, *pair))
+    if name == "sampled_backup":  # now and then more samples than actions by far
+        return st.tuples(st.sampled_from((0, 0, 0, 8)), drawn).map(lambda both: _with_samples(*both))
     if name not in OPTIMA:
         return drawn
     return st.tuples(st.sampled_from((0, 1)), drawn, _corridors(name)).map(lambda both: both[1 + both[0]])

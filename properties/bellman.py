@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from properties import _bellman_large, _bellman_soft  # noqa: F401  (register their claims)
+from properties import _bellman_chunks, _bellman_large, _bellman_policy, _bellman_soft  # noqa: F401  (register their claims)
 from properties._bellman_bounds import (
     backup_error,
     certified_error,

@@ -77,9 +77,13 @@ def probabilities(name: str, rows: Tensor) -> None:
     """A rounded distribution of n entries sums to 1 within (n + 1) unit roundoffs of the dtype it came in."""
     not_negative(name, rows)
     if values_are_checked():
-        sums = widened(rows).sum(-1)
-        slack = (rows.shape[-1] + 1) * torch.finfo(rows.dtype).eps / 2
-        each(name, sums, (sums - 1).abs() <= slack, "must sum to 1 along the last axis")
+        sum_to_one(name, widened(rows).sum(-1), rows)
+
+
+def sum_to_one(name: str, sums: Tensor, rows: Tensor) -> None:
+    """Of the rows as they came in, before they were widened."""
+    slack = (rows.shape[-1] + 1) * torch.finfo(rows.dtype).eps / 2
+    each(name, sums, (sums - 1).abs() <= slack, "must sum to 1 along the last axis")
 
 
 # ----------------------------------------------------------------------------------------- dtype and device
@@ -88,7 +92,7 @@ def probabilities(name: str, rows: Tensor) -> None:
 def reals(**data: Tensor) -> None:
     """Floating-point tensors without NaN, all of one dtype on one device."""
     for name, tensor in data.items():
-        _floating(name, tensor)
+        _typed(name, tensor, FLOATING, "real floating-point numbers")
     (first, like), *others = data.items()
     for name, tensor in others:
         if tensor.dtype != like.dtype:
@@ -99,25 +103,14 @@ def reals(**data: Tensor) -> None:
             each(name, tensor, ~stored(tensor).isnan(), "must not be NaN")
 
 
-def _floating(name: str, tensor: Tensor) -> None:
-    _is_tensor(name, tensor, "real numbers")
-    if tensor.dtype not in FLOATING:
-        whole = tensor.dtype in INTEGER  # whole numbers are real, so the other rule would mislead
-        raise ValueError(f"{name} must be {'floating-point' if whole else 'real'} numbers; got {words(tensor)}")
-
-
 def flags(**flags: Tensor) -> None:
     for name, tensor in flags.items():
-        _is_tensor(name, tensor, "boolean")
-        if tensor.dtype != torch.bool:
-            raise ValueError(f"{name} must be boolean; got {words(tensor)}")
+        _typed(name, tensor, (torch.bool,), "booleans")
 
 
 def indices(name: str, tensor: Tensor, size: int) -> Tensor:
     """Integers in [0, size), as int64, which is what gather takes."""
-    _is_tensor(name, tensor, "integers")
-    if tensor.dtype not in INTEGER:
-        raise ValueError(f"{name} must be integers; got {words(tensor)}")
+    _typed(name, tensor, INTEGER, "integers")
     if values_are_checked():
         each(name, tensor, (tensor >= 0) & (tensor < size), f"must lie in [0, {size})")
     return tensor.long()
@@ -134,21 +127,18 @@ def words(array: Any) -> str:
     return str(array.dtype).removeprefix("torch.")
 
 
-def _is_tensor(name: str, value: object, rule: str) -> None:
-    if isinstance(value, Tensor):
-        return
-    kind = getattr(getattr(value, "dtype", None), "kind", "")
-    if kind in ("", *"biufc"):  # the numbers would do, their container does not
-        raise ValueError(f"{name} must be a torch.Tensor; got {type(value).__name__}")
-    raise ValueError(f"{name} must be {rule}; got {words(value)}")
+def _typed(name: str, value: object, dtypes: tuple[torch.dtype, ...], rule: str) -> None:
+    """NumPy's arrays and plain lists are refused like tensors of another dtype."""
+    dtype = getattr(value, "dtype", "no dtype")
+    if dtype not in dtypes:
+        raise ValueError(f"{name} must be a torch.Tensor of {rule}; got {type(value).__name__} of {dtype}")
 
 
 def single_or_double(**data: Tensor) -> None:
     """What a caller's function is given and gives back; the half types would lose its digits unseen."""
     reals(**data)
     for name, tensor in data.items():
-        if tensor.dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"{name} must be float32 or float64; got {words(tensor)}")
+        _typed(name, tensor, (torch.float32, torch.float64), "float32 or float64")
 
 
 def widened(tensor: Tensor) -> Tensor:
@@ -261,23 +251,21 @@ def integer(name: str, value: object, *, minimum: int) -> int:
 
 
 def choice(name: str, value: object, choices: tuple[str | None, ...]) -> None:
-    if not (value is None or isinstance(value, str)) or value not in choices:
+    if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {_printed(value)}")
 
 
 def discount(value: float | Tensor, like: Tensor, name: str = "discount", first: str = "reward") -> float | Tensor:
-    """A scalar in [0, 1], or one such number per step: then widened, in exactly the shape of `like`."""
+    """A scalar in [0, 1], or one such number per step: then in exactly the shape of `like`, and not widened."""
     if not isinstance(value, Tensor):
         return scalar(name, value, "[0, 1]")
     reals(**{first: like, name: value})
     aligned(**{first: like, name: value})
     if values_are_checked():
         each(name, value, (value >= 0) & (value <= 1), "must lie in [0, 1]")
-    return widened(value)
+    return value
 
 
 def _printed(value: object) -> str:
-    """Short enough for one line: an array by its shape, a number or a word as it is."""
-    if hasattr(value, "shape") and value.shape != ():
-        return f"an array of shape {tuple(value.shape)}"
-    return repr(value) if isinstance(value, str | Real) or value is None else type(value).__name__
+    """Short enough for one line: a number or a word as it is, anything else by its type."""
+    return repr(value) if isinstance(value, str | Real | None) else type(value).__name__

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from accelerated import _checks
 
-CHUNK = 2**22
+CHUNK = 2**20
 """Entries of a temporary table that is made a chunk of rows at a time."""
 
 
 class Model(NamedTuple):
-    """Widened and without gradient; rewards [S, A]."""
+    """Widened; rewards [S, A]. Operators on models forbid gradients."""
 
     transition: Tensor
     reward: Tensor
@@ -67,12 +67,12 @@ def model(transition: Tensor, reward: Tensor, discount: object, interval: str = 
     for name in ("policy", "prior", "behavior"):
         if name in tables:
             _checks.probabilities(name, tables[name])
-    rewards = _checks.widened(reward.detach()).contiguous()
+    rewards = _checks.widened(reward).contiguous()
     if transition.layout == torch.strided:
         _checks.probabilities("transition", transition)
-        return Model(_checks.widened(transition.detach()), rewards, rate)
-    wide = _narrow_indices(transition.detach())
-    _check_rows_of_csr(wide, transition.dtype)
+        return Model(_checks.widened(transition), rewards, rate)
+    wide = _narrow_indices(transition)
+    _check_rows_of_csr(wide, transition)
     return Model(wide, rewards, rate)
 
 
@@ -83,31 +83,16 @@ def _check_layout(transition: object) -> None:
 
 
 def _check_shapes(transition: Tensor, reward: Tensor, tables: dict[str, Tensor]) -> None:
-    """The first array says how many states there are; of the others, the odd one out is named."""
-    first, like = next(iter(tables.items()), ("reward", reward))
-    dense = transition.layout == torch.strided
-    form = "[S, A, S]" if dense else "[S·A, S]"
-    _checks.not_empty(first, like)
-    if like.ndim != (1 if first == "value" else 2) or like.shape[0] == 0:
-        raise ValueError(f"{_checks.shown(first, like)}; {first} must be {'[S]' if first == 'value' else '[S, A]'}")
-    states = like.shape[0]
-    if transition.ndim != (3 if dense else 2) or transition.shape[-1] != states:
-        _disagree("transition", transition, first, like, form)
-    _checks.not_empty("reward", reward)
-    of_actions = {name: table for name, table in {**tables, "reward": reward}.items() if name != "value"}
-    due = (states, transition.shape[1] if dense else transition.shape[0] // states)
-    shapes = {tuple(table.shape) for table in of_actions.values()}
-    if len(shapes) == 1 and reward.ndim == 2 and reward.shape[0] == states:
-        due = (states, reward.shape[1])
-    if tuple(transition.shape) != ((*due, states) if dense else (due[0] * due[1], states)):
-        _disagree("transition", transition, "reward", reward, form)
-    for name, table in of_actions.items():
-        if tuple(table.shape) != due:
-            _disagree(name, table, "transition", transition, "[S, A]")
-
-
-def _disagree(name: str, tensor: Tensor, other: str, like: Tensor, form: str) -> None:
-    raise ValueError(f"{_checks.shown(name, tensor)}, {_checks.shown(other, like)}; {name} must be {form}")
+    """The rewards say how many states and actions there are."""
+    if reward.ndim != 2 or 0 in reward.shape:
+        raise ValueError(f"{_checks.shown('reward', reward)}; reward must be [S, A] with at least one state and one action")
+    states, actions = reward.shape
+    rows = (states, actions) if transition.layout == torch.strided else (states * actions,)
+    forms = {"transition": ((*rows, states), "[S, A, S], or [S·A, S] in CSR"), "value": ((states,), "[S]")}
+    for name, table in {"transition": transition, **tables}.items():
+        due, form = forms.get(name, ((states, actions), "[S, A]"))
+        if table.shape != due:
+            raise ValueError(f"{_checks.shown(name, table)}, {_checks.shown('reward', reward)}; {name} must be {form}")
 
 
 def _narrow_indices(transition: Tensor) -> Tensor:
@@ -119,10 +104,8 @@ def _narrow_indices(transition: Tensor) -> Tensor:
     return torch.sparse_csr_tensor(rows, columns, _checks.widened(entries), shape, check_invariants=False)
 
 
-def _check_rows_of_csr(wide: Tensor, dtype: torch.dtype) -> None:
+def _check_rows_of_csr(wide: Tensor, transition: Tensor) -> None:
     if not _checks.values_are_checked():
         return
     _checks.not_negative("transition", wide)
-    sums = wide @ wide.values().new_ones(wide.shape[1])
-    slack = (wide.shape[1] + 1) * torch.finfo(dtype).eps / 2
-    _checks.each("transition", sums, (sums - 1).abs() <= slack, "must sum to 1 along the last axis")
+    _checks.sum_to_one("transition", wide @ wide.values().new_ones(wide.shape[1]), transition)

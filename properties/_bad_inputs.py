@@ -269,6 +269,11 @@ def _emptied(operator: str, valid: Call, arrays: list[tuple[int, str]]) -> Itera
     """The first array without entries, or, where it has no axis of its own, the first that has rows for its entries."""
     if OPERATORS[operator].core > 0:
         yield _empty(valid, arrays[0][0], TWICE_NAMED.get(operator, arrays[0][1]))
+        if len(arrays) == 1:
+            place, name = arrays[0]
+            yield Bad(
+                f"{name} without axes", _replaced(valid, place, valid.arguments[place].reshape(-1)[:1].reshape(())), name, "()"
+            )
     if OPERATORS[operator].core == 0 and not operator.endswith("_gradient"):
         lead = valid.arguments[arrays[0][0]].shape
         rows = [each for each in arrays[1:] if lead == valid.arguments[each[0]].shape[:-1] != ()]

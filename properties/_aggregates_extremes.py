@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from properties._aggregates_bounds import EVERY_TEMPERATURE, brought_to, highest_power, log_mean_exp_error, mean_error
+from properties._aggregates_bounds import EVERY_TEMPERATURE, brought_to, highest_power, log_mean_exp_error
 from properties._aggregates_sampling import AGGREGATES, QWR, Sampling, aggregated, samplings
 from properties._bounds import ELEMENTARY, TINY, UNIT, Floats, gamma, stored
 from properties._claim import claim
 from properties._draw import rows
-from properties._oracles import exact
 from properties._oracles.aggregates import log_mean_exp_by_digits, soft_value_by_digits
 from properties._trial import Trial
 
 GIVEN = {"q": rows(), "temperature": EVERY_TEMPERATURE}
-FEW_BITS = 2.0**60
 
 
 # ------------------------------------------------------------------------------------------------------------ the range
@@ -38,47 +36,6 @@ def aggregates_reach_to_the_ends_of_the_range(port: Trial, q: Floats, temperatur
 
 def _beyond(temperature: float, top: int) -> bool:
     return math.frexp(temperature)[1] > top + 1 and not math.isinf(temperature)
-
-
-# ------------------------------------------------------------------------------------------------------- the precision
-@claim(
-    "W4",
-    source=QWR,
-    operators=["log_mean_exp"],
-    given={"q": rows(longest=4), "hotter": st.sampled_from([0, 8, 40, 70])},
-    share=0.2,
-    oracle="log_mean_exp_by_digits",
-)
-def log_mean_exp_near_the_mean_is_as_accurate_as_the_mean(port: Trial, q: Floats, hotter: int) -> None:
-    """For t >= max - min, |x| = (max - q)/t <= 1 and the error does not grow with t, up to the largest t of the type.
-
-    t log mean exp(x): x costs 3 roundings and expm1 does not enlarge them; a mean of n of one sign follows; log1p of y >= -1/2, or
-    log of 1 + y <= 1/2, enlarges them by 3/2 at most: in all gamma_(2n + 3 ELEMENTARY + 8) of max - result, which is at most
-    min(t log n, max - mean), and 2u of the size for the last sum. Where x would underflow the mean itself does: its own error,
-    and (max - min)^2/(8t), which counts for max - min <= 2u t only.
-    """
-    top = highest_power(port.dtype)
-    for row in (q, np.ldexp(q, 40 - top)):
-        span = np.ptp(row, axis=-1).max()
-        hot = [2.0 ** (top - 29), 2.0 ** (top - 27), 2.0**top, *([1.0] if span <= 1 else [])]
-        for t in (math.ldexp(1.0, math.frexp(span or 1.0)[1] + hotter), *hot):
-            found = port.log_mean_exp(row, temperature=t)
-            port.equal(found, _hot(row, t), stored(_hot_error(port.unit, row, t), found, port.dtype))
-
-
-def _hot(q: Floats, t: float) -> Any:
-    """t log mean exp(q/t), and the mean where 50 digits would not tell it from the maximum."""
-    if t < FEW_BITS * np.ptp(q, axis=-1).max():
-        return log_mean_exp_by_digits(q, temperature=t)
-    return exact(q).sum(axis=-1) / q.shape[-1] + exact(np.zeros(q.shape[:-1]))
-
-
-def _hot_error(unit: float, q: Floats, t: float) -> Floats:
-    n, top, mean, span = q.shape[-1], q.max(axis=-1), q.mean(axis=-1), np.ptp(q, axis=-1)
-    with np.errstate(over="ignore"):
-        below = np.minimum(t * np.log(n), top - mean)
-    ratios = gamma(2 * n + 3 * ELEMENTARY + 8, unit) * below + 2 * unit * np.maximum(np.abs(top), np.abs(mean))
-    return np.asarray(ratios + mean_error(unit, q) + span * np.minimum(span / t, max(1 / FEW_BITS, 2 * unit)) / 8)
 
 
 # -------------------------------------------------------------------------------------------------------------- infinity

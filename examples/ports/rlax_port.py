@@ -9,7 +9,7 @@ import rlax
 
 jax.config.update("jax_enable_x64", True)
 DTYPES = ("float64", "float32")
-CONVENTIONS = {"bad_input": "unchecked"}
+CONVENTIONS = {"bad_input": "unchecked", "constants": "caller detaches", "infinities": "undefined", "exploration": "all"}
 NOTHING = jnp.zeros(1, jnp.float32), 0  # q_tm1, a_tm1: the TD error of a prediction of 0 is the target; float32 widens no type
 _mapped = cache(lambda f: jax.jit(lambda *rows, **rest: jax.vmap(partial(f, **rest))(*rows), static_argnames=("n", "margin")))
 NORMAL = rlax.gaussian_diagonal()  # of a mean and a standard deviation
@@ -53,26 +53,16 @@ def categorical_projection(atoms, probability, reward, terminated, *, discount):
     return _project(reward, terminated, probability, jnp.broadcast_to(atoms, probability.shape), discount=discount)
 
 
-def log_mean_exp(q, *, temperature):
-    if temperature in (0, jnp.inf):
-        raise NotImplementedError("rlax divides by the temperature and multiplies with it")
-    return _mean_exp(q, temperature=temperature)
-
-
-def boltzmann(q, *, temperature):
-    return _softmax(q, temperature=_divisor(temperature))
-
-
-def sample_boltzmann(q, *, temperature, generator):
-    return _draw_softmax(_key(generator), q, _divisor(temperature))
-
-
 def epsilon_greedy(q, *, epsilon, over="all"):
-    return _explore(q, epsilon=_over_all(epsilon, over))
+    return _explore(q, epsilon=epsilon)
 
 
 def sample_epsilon_greedy(q, *, epsilon, over="all", generator):
-    return _draw_explore(_key(generator), q, _over_all(epsilon, over))
+    return _draw_explore(_key(generator), q, epsilon)
+
+
+def sample_boltzmann(q, *, temperature, generator):
+    return _draw_softmax(_key(generator), q, temperature)
 
 
 def sample_gaussian(mean, log_std, *, generator):
@@ -81,18 +71,6 @@ def sample_gaussian(mean, log_std, *, generator):
 
 def _key(generator):
     return jax.random.key(int(generator.integers(2**31)))
-
-
-def _divisor(temperature):
-    if temperature == 0:
-        raise NotImplementedError("rlax divides by the temperature")
-    return temperature
-
-
-def _over_all(epsilon, over):
-    if over != "all":
-        raise NotImplementedError("rlax explores over all actions")
-    return epsilon
 
 
 def gradient(operator, argument, *arguments, cotangent=1.0, **keywords):
@@ -117,13 +95,13 @@ expectile_loss = partial(_each, 0, lambda error, expectile: rlax.expectile_loss(
 pinball_loss = partial(_each, 0, lambda e, quantile: rlax.quantile_regression_loss(0 * e[None], e[None] * 0 + quantile, e[None]))
 normalized_weights = partial(_each, 1, lambda q, temperature: _mpo(q, rlax.LagrangePenalty(temperature, 0.0), jnp.abs)[1])
 weighted_policy_loss = partial(_each, 0, _regression)
-_mean_exp = partial(_each, 1, lambda q, temperature: _mpo(q, rlax.LagrangePenalty(temperature, 0.0), jnp.abs)[0])
+log_mean_exp = partial(_each, 1, lambda q, temperature: _mpo(q, rlax.LagrangePenalty(temperature, 0.0), jnp.abs)[0])
 double_estimate = partial(_each, 1, lambda select, value: rlax.double_q_learning(*NOTHING, 0.0, 1.0, value, select))
 _project = partial(_steps, 0, lambda r, d, p, z: rlax.categorical_l2_project(r + d * z, p, z))
 categorical_loss = partial(_each, 1, lambda logits, target: rlax.categorical_cross_entropy(target, logits))
 greedy = partial(_each, 1, lambda q: rlax.greedy().probs(q))
 _explore = partial(_each, 1, lambda q, epsilon: rlax.epsilon_greedy(epsilon).probs(q))
-_softmax = partial(_each, 1, lambda q, temperature: rlax.softmax(temperature).probs(q))
+boltzmann = partial(_each, 1, lambda q, temperature: rlax.softmax(temperature).probs(q))
 _draw_explore = jax.jit(lambda key, q, epsilon: rlax.epsilon_greedy(epsilon).sample(key, q))
 _draw_softmax = jax.jit(lambda key, q, temperature: rlax.softmax(temperature).sample(key, q))
 _draw_normal = jax.jit(lambda key, mean, log_std: NORMAL.sample(key, mean, jnp.exp(log_std)))

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 from unittest import mock
 
 import torch
+import torchrl_port
 from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
 from torch.distributions import Distribution
 from torchrl.modules import ProbabilisticActor, QValueActor
 from torchrl.objectives import ClipPPOLoss, DQNLoss, LossModule, ReinforceLoss, SACLoss, SoftUpdate
-from torchrl_port import CONVENTIONS as CONVENTIONS
 from torchrl_port import DTYPES as DTYPES
 from torchrl_port import _tensor, derivative, tensors
 
 warnings.filterwarnings("ignore", module="torchrl|tensordict")
+CONVENTIONS = torchrl_port.CONVENTIONS | {"ties": "first", "temperature_loss": "log_coefficient"}
 
 
 class _Given(Distribution):

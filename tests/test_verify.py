@@ -16,7 +16,7 @@ import pytest
 from properties import CLAIMS, OPERATORS
 
 ROOT = Path(__file__).resolve().parent.parent
-WRONG_GAE = "from reference import *\nfrom wrong_ports import WRONG\ngae = WRONG['done-is-terminated-or-truncated'].function\n"
+WRONG_GAE = "from reference import *\nfrom wrong_ports import WRONG\ngae = WRONG['gae/done-is-terminated-or-truncated'].function\n"
 
 
 def command(*arguments: str) -> list[str]:
@@ -185,6 +185,7 @@ def test_an_interrupted_run_says_what_it_knows() -> None:
         stdout=subprocess.PIPE,
         text=True,
         env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )
     assert running.stdout is not None
     assert running.stdout.readline().startswith("port reference")

@@ -143,6 +143,11 @@ WRONG = {
         ["iql", "--dataset", "DATA", "--env", "none", "--finetune", "5", "--steps", "1", "--out", "OUT"],
         "--finetune",
     ),
+    "fine-tuning at rate 0": (
+        ["iql", "--dataset", "DATA", "--finetune", "5", "--steps", "1", "--out", "OUT"],
+        "policy_schedule=constant",
+    ),
+    "fine-tuning of cloning": (["bc", "--dataset", "DATA", "--finetune", "5", "--steps", "1", "--out", "OUT"], "bc does not"),
     "a device that is none": (["iql", "--dataset", "DATA", "--device", "tpu9", "--steps", "1", "--out", "OUT"], "--device"),
     "nothing to go on with": (["--resume", "OUT"], "run.json does not exist"),
 }

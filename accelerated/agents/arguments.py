@@ -121,6 +121,8 @@ def requested(options: argparse.Namespace) -> Request:
     preset = options.preset or next(iter(one.PRESETS))
     # A decayed learning rate falls over the whole run unless the preset or the user says otherwise.
     config = configurations.configured(one, preset, options.set, {"decay_steps": options.steps})
+    if options.finetune and getattr(config, "policy_schedule", "") == "cosine":
+        raise ValueError("--finetune needs policy_schedule=constant: with cosine the policy's learning rate is 0 by then")
     run = Run(
         options.agent, config, tuple(range(options.first_seed, options.first_seed + options.seeds)), options.steps,
         options.env, options.dataset, options.finetune, device(options.device), options.dtype,

@@ -41,7 +41,8 @@ class Optimizer:
             raise ValueError(f"a cosine schedule needs decay_steps >= 1; got {decay_steps}")
         self.parameters = parameters
         self.leaves = [tensor.requires_grad_() for tensor in parameters.values()]
-        self.learning_rate, self.schedule, self.decay_steps, self.max_grad_norm = learning_rate, schedule, decay_steps, max_grad_norm
+        self.learning_rate, self.max_grad_norm = learning_rate, max_grad_norm
+        self.schedule, self.decay_steps = schedule, decay_steps
         self.steps = 0
         self._optimizer: torch.optim.Optimizer
         if kind == "adam":

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from dataclasses import replace
 
 from accelerated.agents.arguments import RUN, Request
 from accelerated.agents.checkpoints import write_json
+
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "67108864"}
+"""What keeps glibc from giving a network's temporaries back to the system and faulting them in again at every update."""
 
 
 def parts(request: Request) -> list[Request]:
@@ -27,6 +31,8 @@ def spread(request: Request) -> None:
 
     raises  ChildProcessError if a part did not finish
     """
+    for name, size in ALLOCATOR.items():
+        os.environ.setdefault(name, size)
     context = multiprocessing.get_context("spawn")
     children = []
     for place, part in enumerate(parts(request)):

@@ -1,0 +1,1 @@
+"""What was measured, how to measure it again, and the tables made of it."""

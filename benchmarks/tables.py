@@ -1,0 +1,79 @@
+"""The README's tables, made from benchmarks/results: `python -m benchmarks.tables` writes them between their marks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from accelerated.agents.checkpoints import write_atomically
+from benchmarks.experiments import CLASSIC, OFFLINE, PIECES
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PUBLISHED = {"door-human": "IQL 3.3 ± 1.8, BC 2.3 ± 4.0 (CORL, last scores, same demonstrations)"}
+"""Scores of others on the same data; the other sets here are our own recordings and have none."""
+ZOO = {"CartPole-v1": "171", "Acrobot-v1": "-67", "LunarLander-v3": "114 (v2)"}
+"""rl-baselines3-zoo's DQN, one seed, at the same number of steps."""
+
+
+def offline() -> Iterator[str]:
+    """Normalized scores of the last evaluation."""
+    yield "| dataset | updates | IQL | one-step | BC | published |"
+    yield "|---|---|---|---|---|---|"
+    for name in OFFLINE:
+        found = {agent: result("offline", f"{name}-{agent}") for agent in ("iql", "one_step", "bc")}
+        if any(found.values()):
+            steps = next(one["run"]["steps"] for one in found.values() if one)
+            cells = [cell(one, "score") for one in found.values()]
+            yield f"| {name} | {steps:,} | {' | '.join(cells)} | {PUBLISHED.get(name, '-')} |"
+
+
+def classic() -> Iterator[str]:
+    """Returns of the last evaluation."""
+    yield f"| | {' | '.join(CLASSIC)} |"
+    yield f"|---{'|---' * len(CLASSIC)}|"
+    for piece in [*PIECES, "rainbow"]:
+        found = [result("classic", f"{environment}-{piece}") for environment in CLASSIC]
+        if any(found):
+            yield f"| {piece} | {' | '.join(cell(one, 'return') for one in found)} |"
+    yield f"| zoo's DQN | {' | '.join(ZOO[environment] for environment in CLASSIC)} |"
+
+
+TABLES: dict[str, Callable[[], Iterator[str]]] = {"offline": offline, "classic": classic}
+
+
+def result(experiment: str, run: str) -> dict[str, Any] | None:
+    """What a run measured; None if it was not made."""
+    path = RESULTS / experiment / f"{run}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def cell(found: dict[str, Any] | None, column: str) -> str:
+    """Mean over seeds and its interval."""
+    if found is None:
+        return "-"
+    final = found["summary"]["final"][column]
+    low, high = final["mean_interval"]
+    return f"{final['mean']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def rewritten(text: str) -> str:
+    """The text with every table between `<!-- table:NAME -->` and `<!-- end -->` made anew."""
+    for name, rows in TABLES.items():
+        start, end = f"<!-- table:{name} -->\n", "<!-- end -->"
+        head, found, rest = text.partition(start)
+        if found:
+            text = head + start + "\n".join(rows()) + "\n" + end + rest.partition(end)[2]
+    return text
+
+
+def main() -> None:
+    """Rewrite README.md."""
+    path = ROOT / "README.md"
+    write_atomically(path, rewritten(path.read_text()).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 from accelerated.agents import AGENTS
 from accelerated.agents.arguments import parsed, requested, resumed
+from accelerated.agents.record import main as record
 from accelerated.agents.train import main
 
 pytest.importorskip("gymnasium")
@@ -238,3 +239,20 @@ def test_a_run_leaves_curve_checkpoint_and_scores(tmp_path: Path) -> None:
     last = [float(row["return"]) for row in rows[-2:]]
     assert told["final"]["return"]["mean"] == pytest.approx(sum(last) / 2)
     assert (out / "checkpoint.json").exists()
+
+
+def test_recorded_data_trains_an_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Random play into a file, a policy cloned from it, that policy's play into another one."""
+    data, out = tmp_path / "random.npz", tmp_path / "out"
+    assert record(["--env", "CartPole-v1", "--steps", "120", "--out", str(data)]) == 0
+    with np.load(data, allow_pickle=False) as rows:
+        ends = rows["terminals"] | rows["timeouts"]
+        assert len(ends) == 120 and ends[-1] and ends.sum() >= 3
+        following = rows["next_observations"][:-1] == rows["observations"][1:]
+        np.testing.assert_array_equal(following.all(1), ~ends[:-1])
+        assert set(rows["actions"]) == {0, 1}
+    small = ["--set", "hidden=8", "--env", "CartPole-v1", "--episodes", "1"]
+    assert main(["bc", "--dataset", str(data), "--steps", "20", "--out", str(out), *small]) == 0
+    assert record(["--run", str(out), "--random", "0.5", "--steps", "40", "--out", str(tmp_path / "cloned.npz")]) == 0
+    assert record(["--env", "CartPole-v1", "--steps", "1", "--out", str(data)]) == 2
+    assert "must be a new file" in capsys.readouterr().err

@@ -19,6 +19,11 @@ DIFFERENTIABLE: dict[str, tuple[int, ...]] = {
     "clipped_surrogate": (0,), "soft_policy_loss": (0, 1, 2),
 }  # fmt: skip
 """With respect to which arguments `<name>_gradient` is."""
+AGENTS = (
+    "value_iteration", "q_value_iteration", "q_learning", "double_q_learning", "sarsa", "expected_sarsa", "fitted_q_iteration",
+    "online_q_iteration", "dqn", "rainbow", "bc", "one_step", "iql",
+)  # fmt: skip
+"""What learns, offered as `<name>_agent`; always in float64."""
 
 Operator = Callable[..., Any]
 
@@ -51,7 +56,21 @@ def _operators(dtype: torch.dtype | None, device: str) -> SimpleNamespace:
     port |= {"dueling_value_gradient": partial(_dueling_jacobian, gradient)}
     port |= {"temperature_loss_gradient": partial(_temperature_derivative, gradient)}
     port |= {"sum_tree": partial(_object, accelerated.sum_tree, partial(_tensor, dtype=None, device=device))}
+    port |= {f"{name}_agent": partial(_agent, "Learner", device, name) for name in AGENTS}
+    port |= {"replay": partial(_agent, "Memory", device)}
     return SimpleNamespace(**port, gradient=gradient)
+
+
+def _agent(kind: str, device: str, *args: Any, **kwargs: Any) -> Any:
+    """A learner or its memory; what agents need is imported only when one is asked for.
+
+    raises  NotImplementedError if that is not installed: the port then offers none
+    """
+    try:
+        from accelerated.agents import adapter
+    except ModuleNotFoundError as missing:
+        raise NotImplementedError(f"agents need {missing.name}, which is not installed") from missing
+    return getattr(adapter, kind)(*args, device=device, **kwargs)
 
 
 def _call(operator: Operator, to: Operator, *args: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,8 @@
 """One loop for all agents: where transitions come from differs, what is done with them does not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ import accelerated
 from accelerated.agents import agent as agent_named
 from accelerated.agents import datasets
 from accelerated.agents.batch import Batch, Space
-from accelerated.agents.environments import worlds
 from accelerated.agents.replay import Replay
 from accelerated.agents.state import State
 from accelerated.agents.streams import Streams
@@ -50,9 +50,11 @@ class Training:
 
     run      what to do
     dataset  its data, already loaded; None for agents that learn from the environment or a model
+    opened   what makes the worlds of the keywords seeds, envs, device, dtype, reward_transform; without: the run's environment
     """
 
-    def __init__(self, run: Run, dataset: datasets.Dataset | None = None) -> None:
+    def __init__(self, run: Run, dataset: datasets.Dataset | None = None, opened: Callable[..., Any] | None = None) -> None:
+        self._opened = opened or partial(_named, run.environment)
         self.run, self.agent, self.step = run, agent_named(run.agent), 0
         self.device, self.dtype = torch.device(run.device), getattr(torch, run.dtype)
         self.draws = Streams(run.seeds, "memory", self.device)
@@ -81,9 +83,7 @@ class Training:
     def _enter(self) -> None:
         """Open the worlds that the agent acts in, and the memory that it keeps of them."""
         config, run = self.run.config, self.run
-        assert run.environment is not None
-        self.worlds = worlds(
-            run.environment,
+        self.worlds = self._opened(
             seeds=run.seeds,
             envs=getattr(config, "envs", 1),
             device=self.device,
@@ -210,6 +210,14 @@ class Training:
         """Shut the worlds."""
         if self.worlds is not None:
             self.worlds.close()
+
+
+def _named(environment: str | None, **same: Any) -> Any:
+    """The worlds of that name; the simulators are imported only where a run has one."""
+    from accelerated.agents.environments import worlds
+
+    assert environment is not None
+    return worlds(environment, **same)
 
 
 def _prepared(dataset: datasets.Dataset, transform: Any, dtype: torch.dtype) -> datasets.Dataset:

@@ -50,6 +50,7 @@ def try_port(run: Run, arguments: Arguments, reporter: Reporter) -> None:
         operators=arguments.ops,
         claims=arguments.claims,
         dtypes=arguments.dtypes,
+        agents=arguments.with_agents,
     )
     reporter.begin(offer, tasks)
     for result in run.results(tasks, arguments.budget):

@@ -1,4 +1,4 @@
-"""What must hold: every claim and every operator's record, gathered on import."""
+"""What must hold: every claim and every operator's and agent's record, gathered on import."""
 
 import importlib
 from pathlib import Path
@@ -14,6 +14,6 @@ importlib.import_module("properties._gradients")
 importlib.import_module("properties._units")
 importlib.import_module("properties._caller_functions")
 importlib.import_module("properties.agreement")
-from properties._claim import CLAIMS, OPERATORS  # noqa: E402
+from properties._claim import AGENT_CLAIMS, AGENTS, CLAIMS, OPERATORS  # noqa: E402
 
-__all__ = ["CLAIMS", "OPERATORS"]
+__all__ = ["AGENTS", "AGENT_CLAIMS", "CLAIMS", "OPERATORS"]

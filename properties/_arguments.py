@@ -8,7 +8,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from properties import CLAIMS, OPERATORS
+from properties import OPERATORS
+from properties._claim import RECORDS, SENTENCES
 from properties._ports import KNOWN_DTYPES
 from properties._run import PROFILES
 from properties._runner import PATIENCE
@@ -42,6 +43,12 @@ class Arguments:
     explain: str
     bugs: bool
     self_test: bool
+    agents: bool
+
+    @property
+    def with_agents(self) -> bool:
+        """Whether agents are tried besides the operators, though none is named."""
+        return self.agents or self.profile in ("release", "deep")
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -49,13 +56,14 @@ def parse(argv: list[str]) -> Arguments:
     parser = _parser()
     given = parser.parse_args(argv)
     for option in ("ops", "claims", "require"):
-        known = CLAIMS.keys() | {claim.concept for claim in CLAIMS.values()} if option == "claims" else OPERATORS.keys()
+        concepts = {claim.concept for claim in SENTENCES.values()}
+        known = SENTENCES.keys() | concepts if option == "claims" else RECORDS.keys()
         for name in getattr(given, option):
             if name not in known and not (option == "require" and name == "all"):
                 parser.error(
                     f"--{option}: no {'claim or concept' if option == 'claims' else 'operator'} is called {name!r}; see --list"
                 )
-    if given.explain and given.explain not in CLAIMS.keys() | OPERATORS.keys():
+    if given.explain and given.explain not in SENTENCES.keys() | RECORDS.keys():
         parser.error(f"--explain: no claim or operator is called {given.explain!r}; see --list")
     for option in ("json", "junit"):
         path: Path | None = getattr(given, option)
@@ -87,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to try: a module or a .py file (default: accelerated)",
     )
     add("--ops", type=_names, default=(), metavar="A,B", help="only these operators")
+    add("--agents", action="store_true", help="try the agents, too, which takes minutes (always in profiles release and deep)")
     add("--claims", type=_names, default=(), metavar="A,B", help="only these claims, or the claims of these concepts")
     add(
         "--dtype",

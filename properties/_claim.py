@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import unittest
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -87,13 +88,18 @@ class Claim:
 CONCEPTS = (
     "bellman", "targets", "returns", "expectiles", "aggregates", "advantage_weights", "exploration", "overestimation", "dueling",
     "target_networks", "priorities", "categorical", "gaussians", "policy_gradient", "control_variates", "trust_region",
-    "action_search", "finite_mdps",
+    "action_search", "finite_mdps", "agents",
 )  # fmt: skip
 """The files of this room, in the order of the contract; a long concept goes on in `_<concept>_<part>.py`."""
 
 OPERATORS: dict[str, Operator] = {}
 CLAIMS: dict[str, Claim] = {}
-
+AGENTS: dict[str, Operator] = {}
+AGENT_CLAIMS: dict[str, Claim] = {}
+"""What learns, and what must hold of it: kept apart, for the contract is about operators, and agents are tried on request."""
+RECORDS = ChainMap(AGENTS, OPERATORS)
+SENTENCES = ChainMap(AGENT_CLAIMS, CLAIMS)
+"""Both kinds; those of the contract come first."""
 
 TABULAR = -1
 
@@ -130,6 +136,17 @@ def operator(
     return register
 
 
+def agent(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what makes learners (or their memory); the decorated function's docstring is the protocol. Float64 only."""
+
+    def register(protocol: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            AGENTS[name] = Operator(name, "agents", st.nothing(), protocol, TABULAR, widths=WIDTHS[:1], stateful=True)
+        return protocol
+
+    return register
+
+
 def claim(
     label: str,
     *,
@@ -153,12 +170,13 @@ def claim(
     """
 
     def register(body: Callable[..., None]) -> Callable[..., None]:
-        if body.__name__ in CLAIMS:
+        if body.__name__ in SENTENCES:
             raise ValueError(f"claim names must be unique; got {body.__name__} twice")
         if not inspect.getdoc(body):
             raise ValueError(f"a claim needs its sentence as docstring: {body.__name__} has none")
         concept = concept_of(body.__module__)
-        CLAIMS[body.__name__] = Claim(
+        claims = AGENT_CLAIMS if concept == "agents" else CLAIMS
+        claims[body.__name__] = Claim(
             body.__name__, label, concept, inspect.getdoc(body) or "", source,
             tuple(operators), body, given or {}, share, oracle, every_dtype, machine,
         )  # fmt: skip

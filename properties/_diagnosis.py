@@ -16,7 +16,7 @@ from properties._answers import Answer, FunctionAsked, PortAsked, Silent, alike,
 from properties._bounds import UNIT
 from properties._bugs import catalogue, probes
 from properties._bugs._record import Bug, Draws, Life, Probe, Slope
-from properties._claim import OPERATORS, Call
+from properties._claim import AGENTS, OPERATORS, Call
 from properties._conventions import CONVENTIONS, is_infinite
 from properties._ports import Port
 from properties._trial import Trial
@@ -53,6 +53,8 @@ def diagnosed(trial: Trial, answers: Sequence[tuple[Call, Any]], *, derivative: 
     explains all that it answered, what explains its answers to ordinary questions does, and then what does so within float32's
     rounding. Mistakes in a derivative are looked for where a derivative was asked for.
     """
+    if trial.subject in AGENTS:
+        return ()  # a learner has no one right answer to compare: its claims say what is wrong
     seen = answers[-LONGEST:] if OPERATORS[trial.subject].compared else ()
     told = [*_probed(trial), *((call, arrays(told)) for call, told in seen)]
     found = [Told(question, told, _right(trial.subject, question, trial.dtype)) for question, told in told]

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Iterable, Sequence
 
 import reference
-from properties import CLAIMS, OPERATORS
+from properties._agents_sightings import CAUGHT
 from properties._bugs import open_sightings
 from properties._bugs._sightings import SIGHTINGS
-from properties._claim import Claim, Operator
+from properties._claim import AGENTS, OPERATORS, RECORDS, SENTENCES, Claim, Operator
 from properties._diagnosis import suspects
 from properties._ledger import LEDGER, Entry, promises
 from properties._oracles import ORACLES
@@ -18,11 +18,11 @@ from properties._oracles import ORACLES
 def listing(operators: Sequence[str] = (), claims: Sequence[str] = ()) -> str:
     """Operators by concept, then claims by concept, each with its label and first line."""
     lines = ["operators"]
-    for concept in dict.fromkeys(record.concept for record in OPERATORS.values()):
-        names = [name for name, record in OPERATORS.items() if record.concept == concept]
+    for concept in dict.fromkeys(record.concept for record in RECORDS.values()):
+        names = [name for name, record in RECORDS.items() if record.concept == concept]
         lines.append(f"  {concept:18} {', '.join(names)}")
     lines.append("\nclaims")
-    for name, claim in CLAIMS.items():
+    for name, claim in SENTENCES.items():
         chosen = (not claims or name in claims or claim.concept in claims) and (
             not operators or set(operators) & set(claim.operators)
         )
@@ -37,13 +37,18 @@ def bugs(operators: Sequence[str] = ()) -> str:
     for bug in [bug for name in operators or OPERATORS for bug in suspects(name)]:
         lines.append(f"  {bug.id}: {bug.story}")
         lines += [f"      {link}" for link in bug.links]
-    lines += ["", "open: seen in public, and shown by no operator of the contract"]
+    lines += ["", "bugs of agents, each with the claim that refutes it"]
+    for key, caught in CAUGHT.items():
+        lines += [f"  {key}: {caught.story}", f"      {caught.claim}", f"      {SIGHTINGS[key]}"]
+    lines += ["", "open: seen in public, and shown by no operator of the contract and no claim about agents"]
     return "\n".join(lines + [f"  {key}: {reason}\n      {SIGHTINGS[key]}" for key, reason in open_sightings().items()])
 
 
 def explain(name: str) -> str:
     """A claim: its sentence, source and oracle; or an operator: its documentation, its claims and the mistakes on record."""
-    return _claim(CLAIMS[name]) if name in CLAIMS else _operator(name)
+    if name in AGENTS:
+        return _agent(name)
+    return _claim(SENTENCES[name]) if name in SENTENCES else _operator(name)
 
 
 def _claim(claim: Claim) -> str:
@@ -67,10 +72,8 @@ def _operator(name: str) -> str:
     lines += [f"tried in     {', '.join(record.widths)}{_kind(record)}"]
     bound = (inspect.getdoc(record.bound) or "").splitlines()
     lines += [f"error bound  {bound[0]}", *(f"             {line}".rstrip() for line in bound[1:])]
-    about = [claim for claim in CLAIMS.values() if name in claim.operators]
-    lines += ["", "theorems"]
-    for claim in (claim for claim in about if claim.kind == "theorem"):
-        lines += [f"  {claim.label:4} {claim.name}", f"       {_first_line(claim)}"]
+    about = [claim for claim in SENTENCES.values() if name in claim.operators]
+    lines += _theorems(about)
     lines += ["", "agreement"]
     for claim in (claim for claim in about if claim.kind == "agreement"):
         lines += [f"  {claim.name}", f"       {_first_line(claim)}"]
@@ -78,6 +81,21 @@ def _operator(name: str) -> str:
     if drawn := [LEDGER[claim.name] for claim in about if claim.name in LEDGER]:
         lines += ["", *_statistics(drawn)]
     return "\n".join(lines)
+
+
+def _agent(name: str) -> str:
+    """What makes it and what it must answer, then its claims."""
+    about = [claim for claim in SENTENCES.values() if name in claim.operators]
+    drawn = [LEDGER[claim.name] for claim in about if claim.name in LEDGER]
+    protocol = RECORDS[name].bound
+    lines = [f"{name}{inspect.signature(protocol)}".replace("'", ""), "", inspect.getdoc(protocol) or "", *_theorems(about)]
+    return "\n".join([*lines, *(["", *_statistics(drawn)] if drawn else [])])
+
+
+def _theorems(about: Sequence[Claim]) -> list[str]:
+    """Label, name and first line of each."""
+    told = [[f"  {claim.label:4} {claim.name}", f"       {_first_line(claim)}"] for claim in about if claim.kind == "theorem"]
+    return ["", "theorems", *(line for lines in told for line in lines)]
 
 
 def _first_line(claim: Claim) -> str:

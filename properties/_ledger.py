@@ -19,7 +19,7 @@ from properties._statistics import MISSED, UNPROVED, Mean, Plan, plan
 
 RUN_BUDGET = 1e-6
 """The chance that a run on a right port raises any statistical alarm."""
-SHARED_OUT = 0.7
+SHARED_OUT = 0.8
 """The shares of all claims sum to at most this; the rest is in reserve."""
 RUNS_A_YEAR = 2 * 365
 

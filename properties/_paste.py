@@ -27,6 +27,8 @@ def _literal(value: Any) -> str:
         return f"scipy.sparse.csr_array(({parts}), shape={value.shape})"
     if isinstance(value, (np.ndarray, np.generic)):
         return _array(np.asarray(value))
+    if isinstance(value, bytes):
+        return "saved"  # what save() returned
     if isinstance(value, Seeded):
         return f"np.random.default_rng({value.seed})"
     if isinstance(value, tuple) and hasattr(value, "_fields"):

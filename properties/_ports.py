@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import reference
-from properties._claim import OPERATORS, Absent
+from properties._claim import RECORDS, Absent
 from properties._conventions import Convention, declared
 
 KNOWN_DTYPES = ("float64", "float32", "bfloat16")
@@ -82,7 +82,7 @@ class Port:
     def bound(self, operator: str) -> Callable[..., Any]:
         """The derived error bound of what is due."""
         others = [each.bounds[operator] for each in self.declares(operator) if operator in each.bounds]
-        return others[0] if others else OPERATORS[operator].bound
+        return others[0] if others else RECORDS[operator].bound
 
     def offers(self, operator: str) -> bool:
         """Whether the port has this operator."""

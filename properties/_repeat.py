@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import properties
 from properties import _control_variates_draws, _exploration_draws, _gaussians_draws, _priorities_draws  # noqa: F401  (register)
-from properties._claim import OPERATORS, Absent, Declined, Refuted, Undecided
+from properties._claim import RECORDS, SENTENCES, Absent, Declined, Refuted, Undecided
 from properties._ledger import LEDGER
 from properties._ports import Port, load_port
 from properties._trial import Trial
@@ -46,15 +45,15 @@ def repeat(port: Port, salts: Iterable[int], dtypes: Sequence[str] = ()) -> Tall
 
 def _run(port: Port, salt: int, tally: Tally) -> None:
     for claim, operator in ((claim, operator) for claim, entry in LEDGER.items() for operator in entry.operators):
-        if not port.offers(operator) or port.dtype not in OPERATORS[operator].widths:
+        if not port.offers(operator) or port.dtype not in RECORDS[operator].widths:
             continue
-        if not properties.CLAIMS[claim].every_dtype and port.dtype != port.dtypes[0]:
+        if not SENTENCES[claim].every_dtype and port.dtype != port.dtypes[0]:
             continue
         trial = Trial(port, operator, salt=salt)
         verdict = "holds"
         try:
             with np.errstate(all="ignore"):
-                properties.CLAIMS[claim].body(trial)
+                SENTENCES[claim].body(trial)
         except (Undecided, Absent, Declined) as open_:
             verdict = "undecided" if isinstance(open_, Undecided) else "absent"
         except Refuted as refuted:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from properties import _ledger as ledger
 from properties._arguments import Arguments
-from properties._claim import CLAIMS, OPERATORS
+from properties._claim import AGENTS, OPERATORS, RECORDS, SENTENCES
 from properties._likeness import diagnoses
 from properties._mdps import missing_tables
 from properties._ports import KNOWN_DTYPES
@@ -99,9 +99,10 @@ class Reporter:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Operators of the contract (or of --ops) that the port does not offer."""
+        """Operators of the contract (or of --ops) that the port does not offer; agents where they are asked for and it has any."""
         offered = self.offer.operators if self.offer else ()
-        return tuple(name for name in self.arguments.ops or OPERATORS if name not in offered)
+        wanted = RECORDS if self.arguments.with_agents and set(AGENTS) & set(offered) else OPERATORS
+        return tuple(name for name in self.arguments.ops or wanted if name not in offered)
 
     @property
     def incomplete(self) -> str:
@@ -148,10 +149,10 @@ class Reporter:
             ("error/bound", "left"),
         ):
             table.add_column(title, justify=justify)  # type: ignore[arg-type]
-        for name in OPERATORS:
+        for name in RECORDS:
             mine = [r for r in self.results if r.operator == name]
             if mine:
-                cells = [_cell([r for r in mine if CLAIMS[r.claim].kind == kind]) for kind in ("agreement", "theorem")]
+                cells = [_cell([r for r in mine if SENTENCES[r.claim].kind == kind]) for kind in ("agreement", "theorem")]
                 table.add_row(name, *cells, _worst(mine))
         return table
 
@@ -170,7 +171,7 @@ class Reporter:
     def _failures_of(self, operator: str) -> None:
         """Theorems first: they say more than a disagreement does."""
         failures = [r for r in self.results if r.operator == operator and r.verdict == FAILS]
-        failures.sort(key=lambda r: (CLAIMS[r.claim].kind == "agreement", r.dtype != "float64", len(r.paste)))
+        failures.sort(key=lambda r: (SENTENCES[r.claim].kind == "agreement", r.dtype != "float64", len(r.paste)))
         for failure in failures[:FULL_FAILURES]:
             self.say("")
             self._console.print(Text(f"{operator} fails: {failure.claim} [{failure.dtype}]", style="bold red"))
@@ -195,6 +196,8 @@ class Reporter:
             self.say(f"not offered: {'; '.join(declined)}")
         if self.offer is not None and self.absent:
             self.say(f"absent operators: {', '.join(self.absent)}")
+        if self.offer is not None and self.arguments.with_agents and not set(AGENTS) & set(self.offer.operators):
+            self.say("agents: the port offers none")
 
     def last_line(self) -> str:
         """The verdict in one line."""
@@ -245,7 +248,7 @@ def _worst(results: list[Result]) -> str:
 
 def _told(failure: Result, arguments: Arguments) -> list[str]:
     """A failure as its reader needs it: sentence, source, found, due, bound, inputs, known bug, replay."""
-    claim = CLAIMS[failure.claim]
+    claim = SENTENCES[failure.claim]
     lines = [f"  claim   {' '.join(claim.sentence.split())}", f"  source  {claim.source}"]
     lines += [
         f"  {label:7} {text}" for label, text in (("what", failure.detail), ("found", failure.found), ("due", failure.due)) if text

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from xml.etree import ElementTree
 
-from properties._claim import CLAIMS
+from properties._claim import SENTENCES
 from properties._run import ABSENT, FAILS, UNDECIDED, Result
 
 
@@ -28,7 +28,7 @@ class Reported(Protocol):
 
 def write_json(path: Path, report: Reported) -> None:
     """Every verdict with what belongs to it: {port, profile, seed, verdict, versions, ..., results: [...]}."""
-    results = [asdict(r) | {"kind": CLAIMS[r.claim].kind, "concept": CLAIMS[r.claim].concept} for r in report.results]
+    results = [asdict(r) | {"kind": SENTENCES[r.claim].kind, "concept": SENTENCES[r.claim].concept} for r in report.results]
     atomically(path, json.dumps(report.as_json() | {"results": results}, indent=1) + "\n")
 
 
@@ -63,7 +63,7 @@ def _case(suite: ElementTree.Element, result: Result) -> None:
                 ],
             )
         )
-        ElementTree.SubElement(case, tag, message=_printable(result.detail or CLAIMS[result.claim].sentence)).text = _printable(
+        ElementTree.SubElement(case, tag, message=_printable(result.detail or SENTENCES[result.claim].sentence)).text = _printable(
             text
         )
 

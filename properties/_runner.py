@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from properties._claim import CLAIMS, OPERATORS, Claim
+from properties._claim import CLAIMS, RECORDS, SENTENCES, Claim
 from properties._ports import PortError
 from properties._run import FAILS, UNDECIDED, Result
 from properties._worker import CLOCK_BYTES, SharedClock
@@ -234,21 +234,26 @@ def plan(
     operators: Sequence[str] = (),
     claims: Sequence[str] = (),
     dtypes: Sequence[str] = (),
+    agents: bool = False,
 ) -> list[Task]:
-    """Every claim for every operator on offer, one operator after the other; the reference is not compared with itself."""
+    """Every claim for every operator on offer, one operator after the other; the reference is not compared with itself.
+
+    Agents, which take longer, are tried if `agents` says so or if they or their claims are named.
+    """
     types = [dtype for dtype in offer.dtypes if not dtypes or dtype in dtypes]
     if not types:
         raise PortError(f"the port offers {', '.join(offer.dtypes)}; none of {', '.join(dtypes)}")
-    chosen = [claim for name, claim in CLAIMS.items() if not claims or name in claims or claim.concept in claims]
+    offered = SENTENCES if agents or operators or claims else CLAIMS
+    chosen = [claim for name, claim in offered.items() if not claims or name in claims or claim.concept in claims]
     tasks = [
         Task(claim.name, name, dtype)
         for claim in chosen
         if not (is_reference and claim.name == "port_equals_reference")
         for name in claim.operators
         if name in offer.operators and (not operators or name in operators)
-        for dtype in _dtypes_of(claim, [dtype for dtype in types if dtype in OPERATORS[name].widths])
+        for dtype in _dtypes_of(claim, [dtype for dtype in types if dtype in RECORDS[name].widths])
     ]
-    order = {name: place for place, name in enumerate(OPERATORS)}
+    order = {name: place for place, name in enumerate(RECORDS)}
     return sorted(tasks, key=lambda task: order[task.operator])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
-from properties._claim import OPERATORS, Absent, Call, Declined, Refuted, Seeded
+from properties._claim import RECORDS, Absent, Call, Declined, Refuted, Seeded
 from properties._conventions import OtherConvention
 from properties._paste import as_python
 from properties._ports import REFERENCE, Port
@@ -59,12 +59,12 @@ class Trial:
     def error(self, name: str, value: Any, *arguments: Any, **keywords: Any) -> Any:
         """The derived bound on the error of a result `value` of this call, in the subject's dtype or the reference's float64."""
         dtype = self.dtype if name == self.subject else "float64"
-        derived = self.port.bound(name) if name == self.subject else OPERATORS[name].bound
+        derived = self.port.bound(name) if name == self.subject else RECORDS[name].bound
         bound = derived(UNIT[COMPUTED_IN[dtype]], *rounded(arguments, dtype), **rounded(keywords, dtype))
         return _stored(bound, value, dtype)
 
     def _call(self, name: str, call: Call) -> Any:
-        if OPERATORS[name].stateful and name == self.subject:
+        if RECORDS[name].stateful and name == self.subject:
             return Held(self, name, call)
         if name != self.subject:
             return self._known(REFERENCE.operator(name), call)

@@ -48,7 +48,8 @@ def main(arguments: str) -> None:
     tasks, answers = own_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     given = json.loads(arguments)
-    from properties import CLAIMS, OPERATORS  # late: a port's own output must not reach the protocol
+    import properties  # noqa: F401  late: a port's own output must not reach the protocol
+    from properties._claim import RECORDS, SENTENCES
     from properties._ports import PortError, load_port
     from properties._run import PROFILES
 
@@ -60,7 +61,7 @@ def main(arguments: str) -> None:
         port = load_port(given["port"])
         ports = {dtype: port.using(dtype, given["device"]) for dtype in port.dtypes}
         widest = ports[port.dtypes[0]]
-        offered = [name for name in OPERATORS if widest.offers(name)]
+        offered = [name for name in RECORDS if widest.offers(name)]
     except PortError as error:
         answer(failed=str(error))
         return
@@ -73,7 +74,7 @@ def main(arguments: str) -> None:
         task = json.loads(line)
         journal = Path(task["journal"]) if task["journal"] else None
         result = attempt(
-            CLAIMS[task["claim"]], task["operator"], ports[task["dtype"]], PROFILES[given["profile"]],
+            SENTENCES[task["claim"]], task["operator"], ports[task["dtype"]], PROFILES[given["profile"]],
             salt=given["salt"], clock=clock, journal=journal,
         )  # fmt: skip
         answer(**result)

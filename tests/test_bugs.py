@@ -13,7 +13,8 @@ import pytest
 
 import accelerated.port as twin
 import reference
-from properties import CLAIMS, OPERATORS
+from properties import AGENT_CLAIMS, CLAIMS, OPERATORS
+from properties._agents_sightings import CAUGHT
 from properties._bugs import catalogue, open_sightings, probes
 from properties._bugs._record import Bug
 from properties._bugs._sightings import SIGHTINGS
@@ -124,11 +125,16 @@ def test_an_entry_is_complete(bug: Bug) -> None:
     assert probes()[bug.operator]
 
 
-def test_every_sighting_is_an_entry_or_open_with_a_reason() -> None:
+def test_every_sighting_is_an_entry_or_caught_in_an_agent_or_open_with_a_reason() -> None:
     seen = {key for bug in catalogue().values() for key in bug.seen.split()}
-    assert set(SIGHTINGS) == seen | set(open_sightings())
-    assert not seen & set(open_sightings())
+    assert set(SIGHTINGS) == seen | set(open_sightings()) | set(CAUGHT)
+    assert not seen & set(open_sightings()) and not set(CAUGHT) & (seen | set(open_sightings()))
     assert all(len(reason) > 15 for reason in open_sightings().values())
+
+
+def test_what_agents_show_is_caught_by_a_claim_about_them() -> None:
+    assert {caught.claim for caught in CAUGHT.values()} <= set(AGENT_CLAIMS)
+    assert all(10 <= len(caught.story) <= 120 and not caught.story.endswith(".") for caught in CAUGHT.values())
 
 
 def test_the_defects_of_peers_are_all_accounted_for() -> None:

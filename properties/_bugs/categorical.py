@@ -250,14 +250,11 @@ PROBES: dict[str, tuple[Probe, ...]] = {
 }
 
 _PAIRWISE = "no such operator in the contract: the loss and the targets of quantile critics (QR-DQN, IQN)"
-_POWER = "its caller's: categorical_projection is given gamma^n as its discount; waits for an agent with n-step returns (rainbow)"
 OPEN: dict[str, str] = {
     "deeprl-quantile-elementwise": _PAIRWISE,
     "by571-tau-broadcast-axis": _PAIRWISE,
     "quantile-expected-sarsa-averages-quantiles": _PAIRWISE,
     "qrdqn-max-per-quantile": _PAIRWISE,
     "qfettes-quantile-rainbow-gamma-n": _PAIRWISE,
-    "rainbow-gamma-not-power-n": _POWER,
-    "offpolicy-done-is-terminated-or-truncated": "its callers': targets are given terminated alone; the mistake is n_step_returns'",
     "categorical-support-arange-extra-atom": "no such operator in the contract: the atoms are given, not built",
 }

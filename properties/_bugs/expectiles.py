@@ -183,12 +183,9 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     ),
 }
 
-_IQL = "an agent's: waits for accelerated/agents (iql)"
+_IQL = "an agent's: the policy of continuous actions (iql); claims about agents are tried on numbered ones"
 
 OPEN: dict[str, str] = {
     "iql-policy-mean-unbounded": _IQL,
     "jax-corl-iql-no-tanh": _IQL,
-    "corl-cosine-climbs-back": _IQL,
-    "jax-corl-iql-target-updated-outside-loop": _IQL,
-    "iql-twin-target-uses-online-head": _IQL,
 }

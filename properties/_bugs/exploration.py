@@ -231,15 +231,12 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     ),
 }
 
-REPLAY = "an agent's: no memory of transitions in the contract; waits for the replay of accelerated/agents"
+REPLAY = "an agent's memory of frames or of scaled numbers; the claim about memories is tried on numbered states"
 OPEN: dict[str, str] = {
-    "exarl-act-with-target": "an agent's: which network greedy is asked of; waits for accelerated/agents (dqn)",
     "random-warmup-actions-unscaled-in-buffer": REPLAY,
     "offpolicy-normalised-obs-stored": REPLAY,
     "cs285-frame-stack-crosses-head": REPLAY,
     "dopamine-truncated-stack-valid": REPLAY,
     "dopamine-extra-terminal-elements": REPLAY,
-    "tensorforce-next-state-of-last": REPLAY,
-    "ring-buffer-modulo-total-capacity": REPLAY,
     "ppo1-dataset-always-shuffled": "an agent's: the order of minibatches; waits for accelerated/agents (ppo)",
 }

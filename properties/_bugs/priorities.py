@@ -201,7 +201,7 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     ),
 }
 
-REPLAY = "an agent's: waits for the prioritised replay of accelerated/agents"
+REPLAY = "an agent's: waits for a claim about prioritised memories"
 OPEN: dict[str, str] = {
     "ptan-priorities-from-weighted-loss": f"{REPLAY}; priority is given the error, not the loss",
     "per-max-priority-index-within-batch": f"{REPLAY}; a tree of the contract keeps no largest priority",

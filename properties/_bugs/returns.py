@@ -314,5 +314,4 @@ OPEN = {
     "offpolicy-trace-ratio-twice": "no operator of the contract has importance ratios in a trace",
     "emphatic-followon-current-rho": "no such operator in the contract: the follow-on trace of emphatic TD",
     "bootstrap-value-half-batch-index": "a sampler's: halves of a batch are joined where it is collected, before any operator",
-    "nstep-wraparound-wrong-modulus": "a ring buffer's: the indices of its rows; the contract's memory is a sum tree",
 }

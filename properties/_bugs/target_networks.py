@@ -43,6 +43,3 @@ PROBES: dict[str, tuple[Probe, ...]] = {
         probe(np.array([3.0, 5.0]), np.array([np.inf, 2.0**60]), polyak_step=0.0),
     ),
 }
-
-WHEN = "an agent's: the step is right, but is taken at the wrong times; waits for accelerated/agents (dqn)"
-OPEN: dict[str, str] = {"target-both-hard-and-soft": WHEN, "target-update-counter-never-incremented": WHEN}

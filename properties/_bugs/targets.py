@@ -190,7 +190,6 @@ OPEN: dict[str, str] = {
     "cql-deterministic-backup-sampled-action": _CQL,
     "cql-next-policy-actions-evaluated-at-next-obs": _CQL,
     "bootstrap-mask-mean-normalisation": "no such operator in the contract: a mean over the samples that an ensemble's mask keeps",
-    "lecture-q-prediction-by-target-network": f"{_AGENTS} (dqn: whose prediction is compared with the target)",
     "lecture-ddpg-target-at-the-current-pair": f"{_AGENTS} (ddpg: at which state and action the next value is taken)",
 }
 

@@ -1,7 +1,7 @@
 """Record a dataset: `python -m accelerated.agents.record --env Pendulum-v1 --steps 100000 --out pendulum.npz`.
 
-Uniformly random actions, or those of a trained agent: `--run DIR` plays the last checkpoint of a run, `--random 0.3` with that part of
-the actions random. The file is in D4RL's layout, with the true next observations, and every training command reads it.
+Uniformly random actions, or those of a trained agent: `--run DIR` plays the last checkpoint of a run, `--random 0.3` with that
+part of the actions random. The file is in D4RL's layout, with the true next observations, and every training command reads it.
 """
 
 from __future__ import annotations

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from accelerated.agents import AGENTS
+from accelerated.agents import AGENTS, running
 from accelerated.agents.arguments import parsed, requested, resumed
 from accelerated.agents.record import main as record
 from accelerated.agents.train import main
@@ -101,6 +102,97 @@ def _step(folder: Path) -> int:
         return int(json.loads((folder / "checkpoint.json").read_text())["step"])
     except (OSError, json.JSONDecodeError):
         return -1
+
+
+SMALL = ["--set", "hidden=8", "--set", "batch_size=8", "--episodes", "1", "--seeds", "2"]
+ONLINE = {
+    "dqn": [
+        "dqn",
+        "--env",
+        "CartPole-v1",
+        *SMALL,
+        "--set",
+        "learning_starts=30",
+        "--set",
+        "buffer_size=60",
+        "--set",
+        "epsilon_steps=100",
+    ],
+    "rainbow": [
+        "rainbow",
+        "--env",
+        "CartPole-v1",
+        *SMALL,
+        "--set",
+        "learning_starts=30",
+        "--set",
+        "buffer_size=60",
+        "--set",
+        "atoms=5",
+    ],
+    "sarsa": ["sarsa", "--env", "FrozenLake-v1", "--episodes", "1", "--seeds", "2"],
+    "double_q_learning": ["double_q_learning", "--env", "CliffWalking-v1", "--episodes", "1", "--seeds", "2"],
+    "fitted_q_iteration": [
+        "fitted_q_iteration",
+        "--env",
+        "FrozenLake-v1",
+        "--episodes",
+        "1",
+        "--seeds",
+        "2",
+        "--set",
+        "learning_starts=20",
+        "--set",
+        "update_every=20",
+        "--set",
+        "batch_size=16",
+    ],
+    "value_iteration": ["value_iteration", "--env", "FrozenLake-v1", "--episodes", "1", "--seeds", "2"],
+    "iql": [
+        "iql",
+        "--env",
+        "Pendulum-v1",
+        "--finetune",
+        "90",
+        *SMALL,
+        "--set",
+        "policy_schedule=constant",
+        "--set",
+        "buffer_size=50",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_a_run_stopped_at_each_checkpoint_is_the_whole_run(
+    name: str, pendulum: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of episodes, with a full memory, before and after the data ends: parameters, moments, priorities, rows."""
+    steps = ["--steps", "60" if name == "iql" else "150", "--checkpoint-every", "37", "--evaluate-every", "50", "--log-every", "10"]
+    order = [*ONLINE[name], *steps] + (["--dataset", str(pendulum)] if name == "iql" else [])
+    whole, broken, saved = tmp_path / "whole", tmp_path / "broken", running.save_checkpoint
+    assert main([*order, "--out", str(whole)]) == 0
+
+    def stopping(*given: Any, **named: Any) -> Any:
+        saved(*given, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "save_checkpoint", stopping)
+    assert main([*order, "--out", str(broken)]) == 130
+    stops = 1
+    while not (broken / "scores.json").exists() and stops < 9:
+        if main(["--resume", str(broken)]) == 0:
+            break
+        stops += 1
+        if _step(broken) >= 150:
+            monkeypatch.setattr(running, "save_checkpoint", saved)
+    assert stops >= 4
+    ours, due = final(broken), final(whole)
+    assert ours.keys() == due.keys()
+    for key, tensor in due.items():
+        np.testing.assert_array_equal(ours[key], tensor, err_msg=key)
+    for file in ("evaluations.csv", "metrics.csv"):
+        assert (broken / file).read_text() == (whole / file).read_text()
 
 
 WRONG = {

@@ -1,8 +1,8 @@
 """Agents that learn through the verified operators, each a module of functions over one State.
 
-    agent("iql").init(config, space, seeds) -> State
-    agent("iql").act(state, observations, explore=...) -> actions
-    agent("iql").update(state, batch) -> metrics
+agent("iql").init(config, space, seeds) -> State
+agent("iql").act(state, observations, explore=...) -> actions
+agent("iql").update(state, batch) -> metrics
 """
 
 import difflib

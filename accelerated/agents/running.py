@@ -7,6 +7,7 @@ import fcntl
 import io
 import json
 import multiprocessing
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -80,8 +81,8 @@ def alone(folder: Path) -> Iterator[None]:
 
 def train(request: Request, quiet: bool = False) -> None:
     """Train to the end, from the last checkpoint if there is one."""
-    torch.set_num_threads(request.threads)
     run = request.run
+    _deterministic(run.device, request.threads)
     data = _data(run, run.device)
     training = Training(run, data)
     saved = load_checkpoint(request.out)
@@ -94,6 +95,15 @@ def train(request: Request, quiet: bool = False) -> None:
     finally:
         log.close()
         training.close()
+
+
+def _deterministic(device: str, threads: int) -> None:
+    """The same sums in the same order each time: as many threads as before, and no atomic additions on a GPU."""
+    torch.set_num_threads(threads)
+    if device.startswith("cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
 
 
 def _loop(request: Request, training: Training, log: Log, score: Any) -> None:

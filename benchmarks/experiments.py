@@ -29,40 +29,77 @@ class Experiment(NamedTuple):
     evaluations: int = 10
 
 
+class Offline(NamedTuple):
+    """A dataset: updates, evaluations, and for each agent its preset and changes to it."""
+
+    steps: int
+    evaluations: int
+    agents: dict[str, tuple[str, ...]]
+
+
+PLAIN = ("--set", "reward_transform=none")
 OFFLINE = {
-    "maze2d-umaze-300k": ("maze2d-umaze-300k.npz", "author:locomotion", 40_000, 10),
-    "hopper-tp-mixed": ("hopper-tp-mixed.npz", "author:locomotion", 40_000, 10),
-    "hopper-tp-medium-expert": ("hopper-tp-medium-expert.npz", "author:locomotion", 20_000, 10),
-    "ogb-pointmaze-medium-navigate": ("ogb-pointmaze-medium-navigate.npz", "author:antmaze", 20_000, 10),
-    "door-human": ("door-human.npz", "author:adroit", 10_000, 10),
+    "maze2d-umaze-300k": Offline(25_000, 10, {"iql": PLAIN, "one_step": PLAIN, "bc": ()}),
+    "hopper-tp-mixed": Offline(
+        15_000, 10, {"iql": ("--preset", "author:locomotion"), "one_step": ("--preset", "iql:locomotion"), "bc": ()}
+    ),
+    "hopper-tp-medium-expert": Offline(
+        8_000, 5, {"iql": ("--preset", "author:locomotion"), "one_step": ("--preset", "iql:locomotion"), "bc": ()}
+    ),
+    "ogb-pointmaze-medium-navigate": Offline(
+        8_000, 5, {"iql": ("--preset", "author:antmaze", *PLAIN), "one_step": ("--preset", "iql:antmaze", *PLAIN), "bc": ()}
+    ),
+    "door-human": Offline(
+        4_000, 5, {"iql": ("--preset", "author:adroit"), "one_step": ("--preset", "iql:adroit"), "bc": ("--preset", "iql:adroit")}
+    ),
 }
-"""Dataset: its file, the authors' preset for the domain, updates, episodes of each evaluation and seed."""
 PIECES = {
     "dqn": (),
     "double": ("double=true",),
     "dueling": ("dueling=true",),
     "prioritized": ("prioritized=true",),
-    "n-step": ("n_step=3",),
-    "categorical": ("categorical=true",),
+    "n_step": ("n_step=3",),
+    "categorical": ("categorical=true", "atoms=101"),
     "noisy": ("noisy=true",),
 }
-CLASSIC = {"CartPole-v1": ("cartpole", 50_000), "Acrobot-v1": ("acrobot", 100_000), "LunarLander-v3": ("lunarlander", 100_000)}
+
+
+class Classic(NamedTuple):
+    """An environment: the zoo's preset, steps, the range of its returns for categorical networks, and what was cut."""
+
+    preset: str
+    steps: int
+    support: tuple[str, str]
+    pieces: tuple[str, ...]
+    cut: tuple[str, ...] = ()
+
+
+EVERY = (*PIECES, "rainbow")
+FEWER = ("--set", "updates_per_round=1")
+"""One update every four steps where the zoo makes four."""
+CLASSIC = {
+    "CartPole-v1": Classic("classic:cartpole", 30_000, ("v_min=0", "v_max=100"), EVERY),
+    "Acrobot-v1": Classic("classic:acrobot", 50_000, ("v_min=-100", "v_max=0"), EVERY, FEWER),
+    "LunarLander-v3": Classic("classic:lunarlander", 100_000, ("v_min=-300", "v_max=300"), ("dqn", "double", "rainbow"), FEWER),
+}
 
 
 def offline(data: Path) -> Iterator[Experiment]:
     """IQL, one-step and cloning on each dataset, with the same networks and updates."""
-    for name, (file, preset, steps, episodes) in OFFLINE.items():
-        for agent in ("iql", "one_step", "bc"):
-            yield Experiment(f"{name}-{agent}", (agent, "--dataset", str(data / file), "--preset", preset), steps, episodes)
+    for name, (steps, evaluations, agents) in OFFLINE.items():
+        for agent, words in agents.items():
+            told = (agent, "--dataset", str(data / f"{name}.npz"), *words)
+            yield Experiment(f"{name}-{agent}", told, steps, evaluations=evaluations)
 
 
 def classic(data: Path) -> Iterator[Experiment]:
     """DQN, each piece of Rainbow alone, and all of them."""
-    for environment, (preset, steps) in CLASSIC.items():
-        for piece, changes in PIECES.items():
-            extra = tuple(word for change in changes for word in ("--set", change))
-            yield Experiment(f"{environment}-{piece}", ("dqn", "--env", environment, "--preset", preset, *extra), steps)
-        yield Experiment(f"{environment}-rainbow", ("rainbow", "--env", environment, "--preset", preset), steps)
+    for environment, (preset, steps, support, pieces, cut) in CLASSIC.items():
+        for piece in pieces:
+            changes = PIECES.get(piece, ()) + (support if piece == "categorical" else ())
+            words = tuple(word for change in changes for word in ("--set", change))
+            agent = "rainbow" if piece == "rainbow" else "dqn"
+            yield Experiment(f"{environment}-{piece}", (agent, "--env", environment, "--preset", preset, *cut, *words), steps)
 
 
 EXPERIMENTS = {"offline": offline, "classic": classic}

@@ -11,12 +11,11 @@ import pytest
 import accelerated
 
 ROOM = Path(accelerated.__file__).parent / "agents"
-MATHEMATICS = {
-    "exp", "log", "log_softmax", "softmax", "logsumexp", "clamp", "clip", "clip_", "clamp_", "max", "amax", "amin", "min", "minimum",
-    "maximum", "where", "lerp", "lerp_", "square", "pow", "sqrt", "rsqrt", "tanh", "mul", "mul_", "sub", "sub_", "add_", "div", "matmul",
-    "einsum", "std", "var", "cumsum", "cumprod", "addcmul", "sigmoid", "softplus", "abs", "norm", "dot", "bmm", "reciprocal",
-    "mse_loss", "huber_loss", "smooth_l1_loss", "cross_entropy", "nll_loss", "kl_div", "relu",
-}  # fmt: skip
+MATHEMATICS = set(
+    """exp log log_softmax softmax logsumexp clamp clip clip_ clamp_ max amax amin min minimum maximum where lerp lerp_ square pow sqrt
+    rsqrt tanh mul mul_ sub sub_ add_ div matmul einsum std var cumsum cumprod addcmul sigmoid softplus abs norm dot bmm reciprocal
+    mse_loss huber_loss smooth_l1_loss cross_entropy nll_loss kl_div relu""".split()
+)
 OPERATORS = set(accelerated.__all__)
 
 LEFT = {
@@ -81,7 +80,9 @@ def arithmetic(tree: ast.AST) -> Iterator[str]:
 def computes(node: ast.AST) -> bool:
     if isinstance(node, ast.BinOp):
         words = (ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.SetComp, ast.ListComp)
-        return not isinstance(node.op, ast.BitOr | ast.BitAnd) and not any(isinstance(side, words) for side in (node.left, node.right))
+        return not isinstance(node.op, ast.BitOr | ast.BitAnd) and not any(
+            isinstance(side, words) for side in (node.left, node.right)
+        )
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return False
     return node.func.attr in MATHEMATICS and node.func.attr not in OPERATORS

@@ -273,8 +273,8 @@ def test_processes_train_what_one_process_trains(pendulum: Path, tmp_path: Path)
         alone = final(tmp_path / "two" / f"part-{part}")
         for name, tensor in alone.items():
             if name.startswith("state/networks/"):
-                # Mixed seeds would move parameters by a learning rate, 3e-4, an update; 400 updates may magnify 2^-53 a thousandfold each
-                # for a while and stay below a millionth of that.
+                # Mixed seeds would move parameters by a learning rate, 3e-4, an update; 400 updates may magnify
+                # 2^-53 a thousandfold each for a while and stay below a millionth of that.
                 np.testing.assert_allclose(tensor[0], together[name][part], rtol=0, atol=3e-10, err_msg=name)
 
 

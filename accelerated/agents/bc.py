@@ -11,6 +11,7 @@ from accelerated.agents import iql
 from accelerated.agents.batch import Batch, Space
 from accelerated.agents.iql import act, log_prob, optimizer_of, policy_shape
 from accelerated.agents.optimizers import KINDS, SCHEDULES
+from accelerated.agents.ranges import check
 from accelerated.agents.state import State, streams_for
 from accelerated.agents.streams import Streams
 
@@ -36,7 +37,7 @@ class Config:
     reward_transform: str = "none"
 
     def __post_init__(self) -> None:
-        iql.check(self, optimizer=KINDS, policy_schedule=SCHEDULES, reward_transform=iql.TRANSFORMS)
+        check(self, optimizer=KINDS, policy_schedule=SCHEDULES, reward_transform=iql.TRANSFORMS)
 
 
 PRESETS: dict[str, dict[str, object]] = {  # IQL's policies

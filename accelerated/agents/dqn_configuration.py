@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from accelerated.agents.optimizers import KINDS
 from accelerated.agents.prioritized import Priorities
+from accelerated.agents.ranges import check
 
 OVER = ("all", "others")
 
@@ -67,7 +67,8 @@ class Config:
     noisy_scale: float = 0.1
 
     def __post_init__(self) -> None:
-        check(self)
+        check(self, optimizer=KINDS, epsilon_over=OVER)
+        ordered(self)
 
     @property
     def priorities(self) -> Priorities | None:
@@ -85,32 +86,10 @@ class Config:
         )
 
 
-def check(config: Config) -> None:
-    """Every field within its range.
+def ordered(config: Config) -> None:
+    """The atoms lie between two different returns.
 
-    raises  ValueError naming the field, the rule and the value found
+    raises  ValueError naming both
     """
-    rules: dict[str, tuple[str, Callable[[float], bool]]] = {
-        "lie in [0, 1]": ("discount epsilon_start epsilon_end uniform_mix importance_start importance_end", lambda x: 0 <= x <= 1),
-        "lie in (0, 1]": ("polyak_step", lambda x: 0 < x <= 1),
-        "be positive": ("learning_rate optimizer_eps priority_offset priority_maximum noisy_scale", lambda x: x > 0),
-        "not be negative": ("epsilon_steps learning_starts priority_exponent", lambda x: x >= 0),
-        "be at least 1": (
-            "n_step batch_size target_every buffer_size update_every updates_per_round envs importance_steps",
-            lambda x: x >= 1,
-        ),
-        "be at least 2": ("atoms", lambda x: x >= 2),
-    }
-    for rule, (names, good) in rules.items():
-        for name in names.split():
-            if not good(getattr(config, name)):
-                raise ValueError(f"{name} must {rule}; got {getattr(config, name)}")
-    for name, options in {"optimizer": KINDS, "epsilon_over": OVER}.items():
-        if getattr(config, name) not in options:
-            raise ValueError(f"{name} must be one of {', '.join(options)}; got {getattr(config, name)!r}")
     if not config.v_min < config.v_max:
         raise ValueError(f"v_min must be less than v_max; got {config.v_min} and {config.v_max}")
-    if config.max_grad_norm is not None and not config.max_grad_norm > 0:
-        raise ValueError(f"max_grad_norm must be positive or none; got {config.max_grad_norm}")
-    if min(config.hidden or (), default=1) < 1:
-        raise ValueError(f"hidden must hold positive widths; got {config.hidden}")

@@ -21,9 +21,10 @@ from accelerated.agents import networks
 from accelerated.agents.batch import Batch, Parameters, Space
 from accelerated.agents.networks import Network, network_for
 from accelerated.agents.optimizers import KINDS, Optimizer
+from accelerated.agents.ranges import check
 from accelerated.agents.state import State, streams_for
 from accelerated.agents.streams import Streams
-from accelerated.agents.tables import EXPLORATIONS, OVER, Agent, check, explored, multiplicity, rows, table, taken
+from accelerated.agents.tables import EXPLORATIONS, OVER, Agent, explored, multiplicity, rows, table, taken
 
 REGRESSORS = ("table", "network")
 

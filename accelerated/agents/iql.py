@@ -15,6 +15,7 @@ from accelerated import expectile_loss, exponential_weights, value_target, weigh
 from accelerated.agents import networks, policies
 from accelerated.agents.batch import Batch, Space
 from accelerated.agents.optimizers import KINDS, SCHEDULES, Optimizer
+from accelerated.agents.ranges import check
 from accelerated.agents.state import State, streams_for
 from accelerated.agents.streams import Streams
 
@@ -82,37 +83,6 @@ PRESETS: dict[str, dict[str, object]] = {  # configs/*.py of the authors' code
         "policy_schedule": "constant",
     },
 }
-
-RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "discount": ("lie in [0, 1]", lambda x: 0 <= x <= 1),
-    "expectile": ("lie in (0, 1)", lambda x: 0 < x < 1),
-    "inverse_temperature": ("be positive", lambda x: 0 < x),
-    "max_weight": ("be positive", lambda x: 0 < x),
-    "polyak_step": ("lie in (0, 1]", lambda x: 0 < x <= 1),
-    "dropout": ("lie in [0, 1)", lambda x: 0 <= x < 1),
-    "policy_learning_rate": ("be positive", lambda x: 0 < x),
-    "value_learning_rate": ("be positive", lambda x: 0 < x),
-    "critic_learning_rate": ("be positive", lambda x: 0 < x),
-    "learning_starts": ("not be negative", lambda x: 0 <= x),
-    "batch_size": ("be at least 1", lambda x: x >= 1),
-    "decay_steps": ("be at least 1", lambda x: x >= 1),
-    "buffer_size": ("be at least 1", lambda x: x >= 1),
-    "update_every": ("be at least 1", lambda x: x >= 1),
-    "updates_per_round": ("be at least 1", lambda x: x >= 1),
-    "envs": ("be at least 1", lambda x: x >= 1),
-    "hidden": ("hold positive widths", lambda x: all(width >= 1 for width in x)),
-}
-"""What each number of a configuration must do, here and in the agents that share its fields."""
-
-
-def check(config: Any, **choices: tuple[str, ...]) -> None:
-    """ValueError naming the field, the rule and the value found, where one of the configuration's fields breaks its rule."""
-    for name, options in choices.items():
-        if getattr(config, name) not in options:
-            raise ValueError(f"{name} must be one of {', '.join(options)}; got {getattr(config, name)!r}")
-    for name, (rule, good) in RANGES.items():
-        if hasattr(config, name) and not good(getattr(config, name)):
-            raise ValueError(f"{name} must {rule}; got {getattr(config, name)!r}")
 
 
 # ---------------------------------------------------------------------------------------------------- networks

@@ -15,6 +15,7 @@ from accelerated.agents import iql
 from accelerated.agents.batch import Batch
 from accelerated.agents.iql import act, init, policy_loss, value_loss
 from accelerated.agents.optimizers import KINDS, SCHEDULES
+from accelerated.agents.ranges import check
 from accelerated.agents.state import State
 
 __all__ = ["LOSSES", "MEMORY", "NAME", "NEEDS_NEXT_ACTIONS", "PRESETS", "Config", "act", "critic_loss", "init", "update"]
@@ -52,7 +53,7 @@ class Config:
 
     def __post_init__(self) -> None:
         options = {"order": iql.ORDERS, "critic_reduction": iql.REDUCTIONS, "reward_transform": iql.TRANSFORMS}
-        iql.check(self, **options, optimizer=KINDS, policy_schedule=SCHEDULES)
+        check(self, **options, optimizer=KINDS, policy_schedule=SCHEDULES)
 
     @property
     def expectile(self) -> float:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from accelerated import action_values, optimality_backup, q_optimality_backup
 from accelerated.agents.batch import Space
+from accelerated.agents.ranges import check
 from accelerated.agents.state import State
-from accelerated.agents.tables import Agent, check, finite, rows, table
+from accelerated.agents.tables import Agent, finite, rows, table
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Tables of action values for many seeds side by side: their entries, how to act by them, and the agents that keep them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,30 +108,3 @@ def explored(q: Tensor, config: Any, updates: int, streams: Streams) -> Tensor:
         return streams.each(lambda seed, generator: sample_boltzmann(q[seed], temperature=config.temperature, generator=generator))
     rate, over = epsilon(config, updates), config.epsilon_over
     return streams.each(lambda seed, generator: sample_epsilon_greedy(q[seed], epsilon=rate, over=over, generator=generator))
-
-
-# ------------------------------------------------------------------------------------------------ configurations
-
-
-def check(config: Any, **choices: tuple[str, ...]) -> None:
-    """Each field that is there within its range.
-
-    raises  ValueError naming the field, the rule and the value found
-    """
-    for name, options in choices.items():
-        if getattr(config, name) not in options:
-            raise ValueError(f"{name} must be one of {', '.join(options)}; got {getattr(config, name)!r}")
-    _check(config, "lie in [0, 1]", lambda x: 0 <= x <= 1, ("discount", "epsilon_start", "epsilon_end"))
-    _check(config, "lie in [0, 1)", lambda x: 0 <= x < 1, ("step_power",))
-    _check(config, "be positive", lambda x: x > 0, ("learning_rate",))
-    _check(config, "not be negative", lambda x: x >= 0, ("temperature", "learning_starts"))
-    _check(config, "be finite", lambda x: abs(x) < float("inf"), ("initial_q", "initial_value", "learning_rate"))
-    at_least_one = ("epsilon_steps", "envs", "batch_size", "buffer_size", "update_every", "updates_per_round", "inner_steps")
-    _check(config, "be at least 1", lambda x: x >= 1, at_least_one)
-    _check(config, "hold positive widths", lambda x: all(width >= 1 for width in x), ("hidden",))
-
-
-def _check(config: Any, rule: str, good: Callable[[Any], bool], names: Iterable[str]) -> None:
-    for name in names:
-        if hasattr(config, name) and not good(getattr(config, name)):
-            raise ValueError(f"{name} must {rule}; got {getattr(config, name)!r}")

@@ -22,8 +22,9 @@ from accelerated.agents.batch import Batch, Space
 from accelerated.agents.fitted import FITTED_Q_ITERATION, ONLINE_Q_ITERATION
 from accelerated.agents.optimizers import Optimizer
 from accelerated.agents.planning import Q_VALUE_ITERATION, VALUE_ITERATION
+from accelerated.agents.ranges import check
 from accelerated.agents.state import State, streams_for
-from accelerated.agents.tables import EXPLORATIONS, OVER, Agent, check, entries, explored, multiplicity, policy, rows, table, visit
+from accelerated.agents.tables import EXPLORATIONS, OVER, Agent, entries, explored, multiplicity, policy, rows, table, visit
 
 __all__ = [
     "DOUBLE_Q_LEARNING",

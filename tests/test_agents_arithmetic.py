@@ -13,7 +13,8 @@ import accelerated
 ROOM = Path(accelerated.__file__).parent / "agents"
 MATHEMATICS = set(
     """exp log log_softmax softmax logsumexp clamp clip clip_ clamp_ max amax amin min minimum maximum where lerp lerp_ square pow
-    sqrt rsqrt tanh mul mul_ sub sub_ add_ div matmul einsum std var cumsum cumprod addcmul sigmoid softplus abs norm dot bmm reciprocal
+    sqrt rsqrt tanh mul mul_ sub sub_ add_ div matmul einsum std var cumsum
+    cumprod addcmul sigmoid softplus abs norm dot bmm reciprocal
     mse_loss huber_loss smooth_l1_loss cross_entropy nll_loss kl_div relu""".split()
 )
 OPERATORS = set(accelerated.__all__)

@@ -71,14 +71,15 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "accelerated.agents.train", *arguments]
 
 
-def test_killed_anywhere_it_goes_on_bit_for_bit(pendulum: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_killed_anywhere_it_goes_on_bit_for_bit(processes: str, pendulum: Path, tmp_path: Path) -> None:
     """SIGKILL, several times, at moments that have nothing to do with checkpoints; --resume each time."""
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert main(words(pendulum, whole)) == 0
+    whole, broken, more = tmp_path / "whole", tmp_path / "broken", ("--processes", processes, "--threads", "1")
+    assert main(words(pendulum, whole, *more)) == 0
     kills, started = 0, False
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     while not (broken / "scores.json").exists():
-        order = command("--resume", str(broken)) if started else command(*words(pendulum, broken))
+        order = command("--resume", str(broken)) if started else command(*words(pendulum, broken, *more))
         child = subprocess.Popen(order, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         began, before = time.monotonic(), _step(broken)
         while child.poll() is None and kills < 3 and _step(broken) <= before and time.monotonic() - began < 60:
@@ -91,15 +92,18 @@ def test_killed_anywhere_it_goes_on_bit_for_bit(pendulum: Path, tmp_path: Path) 
         assert child.returncode in (0, -signal.SIGKILL), told.decode()
         started = started or (broken / "run.json").exists()
     assert kills >= 1, "nothing was ever killed: the test tried nothing"
-    ours, due = final(broken), final(whole)
-    assert ours.keys() == due.keys()
-    for name, tensor in due.items():
-        np.testing.assert_array_equal(ours[name], tensor, err_msg=name)
+    for part in [""] if processes == "1" else ["part-0", "part-1"]:
+        ours, due = final(broken / part), final(whole / part)
+        assert ours.keys() == due.keys()
+        for name, tensor in due.items():
+            np.testing.assert_array_equal(ours[name], tensor, err_msg=name)
 
 
 def _step(folder: Path) -> int:
+    """Of the last checkpoint, the most advanced part's where there are several; -1 before the first."""
+    found = sorted(folder.glob("**/checkpoint.json"))
     try:
-        return int(json.loads((folder / "checkpoint.json").read_text())["step"])
+        return max((int(json.loads(path.read_text())["step"]) for path in found), default=-1)
     except (OSError, json.JSONDecodeError):
         return -1
 

@@ -12,6 +12,9 @@ from accelerated.agents.checkpoints import write_json
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "67108864"}
 """What keeps glibc from giving a network's temporaries back to the system and faulting them in again at every update."""
 
+PATIENCE = 120.0
+"""Seconds that a part waits for an orphan of a killed run to let go of its folder."""
+
 
 def parts(request: Request) -> list[Request]:
     """The requests of the processes: every P-th seed each, in a folder of its own."""
@@ -52,5 +55,5 @@ def _train(part: Request, tells: bool) -> None:
     """What a child process does; the first one shows its progress for all."""
     from accelerated.agents import running
 
-    with running.alone(part.out):
+    with running.alone(part.out, PATIENCE):
         running.train(part, quiet=not tells)

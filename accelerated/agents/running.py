@@ -8,12 +8,13 @@ import io
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -66,17 +67,27 @@ def _agree(data: Space, world: Space, environment: str) -> None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold the folder while training in it.
 
-    raises  ValueError if another process holds it
+    patience  seconds to wait for another process to let go: one whose parent was killed notices at its next row of metrics
+    raises    ValueError if another process holds it
     """
     with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"one process may train in a folder; another one does in {folder}") from None
+        until = time.monotonic() + patience
+        while not _locked(lock):
+            if time.monotonic() >= until:
+                raise ValueError(f"one process may train in a folder; another one does in {folder}")
+            time.sleep(0.1)
         yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def train(request: Request, quiet: bool = False) -> None:

@@ -44,13 +44,13 @@ OFFLINE = {
         15_000, 10, {"iql": ("--preset", "author:locomotion"), "one_step": ("--preset", "iql:locomotion"), "bc": ()}
     ),
     "hopper-tp-medium-expert": Offline(
-        8_000, 5, {"iql": ("--preset", "author:locomotion"), "one_step": ("--preset", "iql:locomotion"), "bc": ()}
+        5_000, 5, {"iql": ("--preset", "author:locomotion"), "one_step": ("--preset", "iql:locomotion"), "bc": ()}
     ),
     "ogb-pointmaze-medium-navigate": Offline(
-        8_000, 5, {"iql": ("--preset", "author:antmaze", *PLAIN), "one_step": ("--preset", "iql:antmaze", *PLAIN), "bc": ()}
+        5_000, 5, {"iql": ("--preset", "author:antmaze", *PLAIN), "one_step": ("--preset", "iql:antmaze", *PLAIN), "bc": ()}
     ),
     "door-human": Offline(
-        4_000, 5, {"iql": ("--preset", "author:adroit"), "one_step": ("--preset", "iql:adroit"), "bc": ("--preset", "iql:adroit")}
+        3_000, 5, {"iql": ("--preset", "author:adroit"), "one_step": ("--preset", "iql:adroit"), "bc": ("--preset", "iql:adroit")}
     ),
 }
 PIECES = {
@@ -79,7 +79,7 @@ FEWER = ("--set", "updates_per_round=1")
 """One update every four steps where the zoo makes four."""
 CLASSIC = {
     "CartPole-v1": Classic("classic:cartpole", 30_000, ("v_min=0", "v_max=100"), EVERY),
-    "Acrobot-v1": Classic("classic:acrobot", 50_000, ("v_min=-100", "v_max=0"), EVERY, FEWER),
+    "Acrobot-v1": Classic("classic:acrobot", 50_000, ("v_min=-100", "v_max=0"), ("dqn", "double", "rainbow"), FEWER),
     "LunarLander-v3": Classic("classic:lunarlander", 100_000, ("v_min=-300", "v_max=300"), ("dqn", "double", "rainbow"), FEWER),
 }
 

@@ -42,7 +42,21 @@ def classic() -> Iterator[str]:
     yield f"| zoo's DQN | {' | '.join(ZOO[environment] for environment in CLASSIC)} |"
 
 
-TABLES: dict[str, Callable[[], Iterator[str]]] = {"offline": offline, "classic": classic}
+def toy_maze() -> Iterator[str]:
+    """Values and policies against V*, over data seeds."""
+    yield "| | V(start) | mean distance to V\\* | return of its policy | of the greedy one |"
+    yield "|---|---|---|---|---|"
+    found = result("toy_maze", "toy_maze")
+    if found:
+        best = found["maze"]["optimal_start_value"]
+        yield f"| V\\* | {best:.3f} | 0 | {best:.3f} | {best:.3f} |"
+        for name in ("one_step", *(f"iql {expectile}" for expectile in (0.5, 0.7, 0.9, 0.95, 0.99))):
+            one = found["algorithms"][name]
+            columns = (one["start_value"], one["distance_to_optimal"], one["returns"]["extracted"], one["returns"]["greedy_critic"])
+            yield f"| {name.replace('_', '-')} | {' | '.join(spread(column) for column in columns)} |"
+
+
+TABLES: dict[str, Callable[[], Iterator[str]]] = {"offline": offline, "classic": classic, "toy_maze": toy_maze}
 
 
 def result(experiment: str, run: str) -> dict[str, Any] | None:
@@ -58,6 +72,11 @@ def cell(found: dict[str, Any] | None, column: str) -> str:
     final = found["summary"]["final"][column]
     low, high = final["mean_interval"]
     return f"{final['mean']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def spread(found: dict[str, float]) -> str:
+    """A mean and its interval."""
+    return f"{found['mean']:.3g} [{found['low']:.3g}, {found['high']:.3g}]"
 
 
 def rewritten(text: str) -> str:

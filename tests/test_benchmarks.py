@@ -13,7 +13,7 @@ import torch
 
 import accelerated
 from accelerated.agents.finite_processes import toy_maze
-from benchmarks import maze_data, overestimation
+from benchmarks import maze_data, overestimation, tables
 from benchmarks import toy_maze as maze
 from benchmarks.maze_figure import cells, laid_out
 
@@ -160,3 +160,11 @@ def test_where_no_state_counts_nothing_is_made_up() -> None:
     both = overestimation.Readings(*(np.stack([part, part]) for part in found))
     told = overestimation.summary({"DQN": both, "Double DQN": both}, [1, 2], [0])
     assert told["readings"][0]["truth"] is None and told["final_difference"]["DQN"]["mean"] is None
+
+
+def test_the_readmes_tables_are_those_of_the_results() -> None:
+    """No figure is written by hand: what `python -m benchmarks.tables` would write is there."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    assert text.count("<!-- table:") == len(tables.TABLES)
+    assert tables.rewritten(text) == text
+    assert tables.rewritten(text.replace("| 1.711 |", "| 9.999 |")) == text, "a figure changed by hand is put right"

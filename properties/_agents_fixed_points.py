@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,58 @@ def dqn_on_all_data_comes_to_the_optimum(port: Trial) -> None:
             critic_step=due.step_range(share, learning_rate=0.5 * rate, scale=1.0), roundoff=update_error(w.size + distance, 2),
         )  # fmt: skip
         near(port, q_table(port, learner, w), point, left.critic, "Q and Q*")
+
+
+def windows(w: World, steps: int) -> Iterator[tuple[float, Any]]:
+    """Every window of so many steps, shorter only at the end, from a pair onwards by the behavior: its chance, and s, a, return,
+    successor, whether that is the end, and the discount of what follows."""
+    for s, a in np.ndindex(w.states, w.actions):
+        ahead: list[tuple[float, int, int, float]] = [(1.0, s, a, 0.0)]
+        for step in range(steps):
+            moved = [
+                (chance * float(w.transition[at, by, after]), int(after), gain + w.discount**step * float(w.reward[at, by]))
+                for chance, at, by, gain in ahead
+                for after in np.flatnonzero(w.transition[at, by])
+            ]
+            last = step == steps - 1
+            for chance, after, gain in moved:
+                if last or w.terminal[after]:
+                    yield chance, (s, a, gain, after, w.terminal[after], w.discount ** (step + 1))
+            ahead = [
+                (chance * float(w.behavior[after, by]), after, by, gain)
+                for chance, after, gain in moved
+                for by in range(w.actions)
+                if not w.terminal[after]
+            ]
+
+
+def whole_windows(w: World, steps: int) -> tuple[dict[str, Any], Floats]:
+    """All of them as one batch, each as often as its chance says, where all chances are multiples of 1/4; and d(s, a)."""
+    unit = 4.0 ** (2 * steps - 1)
+    places = [place for chance, place in windows(w, steps) for _ in range(round(chance * unit))]
+    names = ("observations", "actions", "rewards", "next_observations", "terminations", "discounts")
+    batch = {name: np.array(column)[None] for name, column in zip(names, zip(*places, strict=True), strict=True)}
+    return batch, np.full((w.states, w.actions), 1.0 / (w.states * w.actions))
+
+
+@claim("B7", source="Hessel et al. 2018, the multi-step target; Hernandez-Garcia & Sutton 2019", operators=["dqn_agent"])
+def dqn_on_all_windows_comes_to_the_n_step_values(port: Trial) -> None:
+    """Batches that hold every window of three steps as often as the behavior and the transition say, each with its own discount:
+    the distance to the uncorrected 3-step values, which lie below Q*, shrinks as with the discount gamma^3."""
+    w, steps, updates = coin_walk(), 3, 12
+    batch, share = whole_windows(w, steps)
+    point = due.n_step_values(w.behavior, w.transition, w.reward, n=steps, discount=w.discount)
+    rate = float(0.75 / share.max())
+    learner = made(port, w, DQN | {"learning_rate": rate, "target_every": 1, "n_step": steps})
+    distance = float(np.abs(q_table(port, learner, w)[0] - point.q[:-1]).max())
+    for _ in range(updates):
+        learner.update(**batch)
+    left = due.learning_errors(
+        updates, due.Errors(distance, distance), discount=w.discount**steps,
+        critic_step=due.step_range(share, learning_rate=rate, scale=1.0),
+        roundoff=update_error(w.size + distance, batch["rewards"].size),
+    )  # fmt: skip
+    near(port, q_table(port, learner, w), point, left.critic, "Q and the 3-step values")
 
 
 @claim("B6", source="Ernst, Geurts & Wehenkel 2005, §3", operators=["fitted_q_iteration_agent"])

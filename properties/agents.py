@@ -41,7 +41,7 @@ def learner(
     returns an object with
       run(steps)                 its own loop: steps in the world (online), or updates on its data or model
       update(**batch)            one update on observations, actions, rewards, next_observations, terminations and next_actions,
-                                 [seeds, batch] each
+                                 [seeds, batch] each; with discounts [seeds, batch] where they are windows of several steps
       values()                   tables by name, those that it has: q [seeds, S, A], what it acts by; value [seeds, S];
                                  policy [seeds, S, A], probabilities; critic and target_critic [seeds, members, S, A];
                                  distribution and target_distribution [seeds, S, A, atoms], where that is learned
@@ -68,6 +68,7 @@ def memory(
     """
 
 
+import properties._agents_descents  # noqa: E402
 import properties._agents_fixed_points  # noqa: E402
 import properties._agents_learning  # noqa: E402
 import properties._agents_manners  # noqa: E402

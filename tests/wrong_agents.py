@@ -12,8 +12,8 @@ from unittest import mock
 import torch
 from wrong_memories import memory
 
-from accelerated import categorical_projection, expected_sarsa_target, q_learning_target
-from accelerated.agents import adapter, bc, distributional, dqn, fitted, iql, networks, one_step, optimizers, tabular
+from accelerated import categorical_projection, expected_sarsa_target, exponential_weights, q_learning_target
+from accelerated.agents import adapter, bc, distributional, dqn, fitted, iql, networks, one_step, optimizers, rainbow, tabular
 from accelerated.agents.finite_worlds import FiniteWorlds
 from accelerated.agents.optimizers import Optimizer
 
@@ -80,6 +80,23 @@ def altered(name: str, **alter: Callable[[Any], Any]) -> Callable[..., Any]:
 # ------------------------------------------------------------------------------------------------------ mistaken functions
 def discount_forgotten(target: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments, discount: target(*arguments, discount=torch.ones_like(discount))
+
+
+def discounted_once(target: Callable[..., Any]) -> Callable[..., Any]:
+    """Windows of several steps are bootstrapped as if of one, in a world whose discount is 1/2."""
+    return lambda *arguments, discount: target(*arguments, discount=torch.full_like(discount, 0.5))
+
+
+def no_preference(logits: Any, atoms: Any) -> Any:
+    return torch.zeros_like(logits[..., 0])
+
+
+def without_cap(advantage: Any, *, temperature: float, max_weight: float) -> Any:
+    return exponential_weights(advantage, temperature=temperature, max_weight=None)
+
+
+def temperature_for_its_inverse(advantage: Any, *, temperature: float, max_weight: float) -> Any:
+    return exponential_weights(advantage, temperature=1 / temperature, max_weight=max_weight)
 
 
 def maximum_for_next_action(reward: Any, terminated: Any, next_q: Any, next_action: Any, *, discount: Any) -> Any:
@@ -232,6 +249,7 @@ TARGET, LIST = "dqn_follows_a_target_that_moves_at_its_time_only", "a_replay_is_
 IQL, ROUTES = "an_update_of_iql_is_its_three_equations", "each_loss_moves_its_own_network_and_no_other"
 MAZE = "in_the_toy_maze_a_learner_lies_on_its_side_of_a_quarter_of_the_way"
 RESUME = "a_restored_run_is_the_uninterrupted_one"
+MEANS, EXTRACTED = "rainbows_means_on_all_data_come_to_the_optimum", "a_policy_on_all_data_comes_to_the_weighted_behavior"
 
 
 def halved(discount: float) -> float:
@@ -294,6 +312,16 @@ WRONG: dict[str, Wrong] = {
         "dqn_agent", TARGET, patched("dqn", (dqn, "action_values", acts_by_the_target)), "exarl-act-with-target"),
     "dqn: the target stays": Wrong(
         "dqn_agent", "dqn_on_all_data_comes_to_the_optimum", patched("dqn", (dqn, "update", counter_never_incremented))),
+    "dqn: a window discounted once": Wrong(
+        "dqn_agent", "dqn_on_all_windows_comes_to_the_n_step_values",
+        patched("dqn", (dqn, "q_learning_target", discounted_once(q_learning_target)))),
+    "rainbow: a window discounted once": Wrong(
+        "rainbow_agent", MEANS,
+        patched("rainbow", (distributional, "categorical_projection", discounted_once(categorical_projection)))),
+    "rainbow: the target stays": Wrong(
+        "rainbow_agent", MEANS, patched("rainbow", (rainbow, "update", counter_never_incremented))),
+    "rainbow: the first action's distribution for the best one's": Wrong(
+        "rainbow_agent", MEANS, patched("rainbow", (distributional, "mean_values", no_preference))),
     "rainbow: the discount is not applied": Wrong(
         "rainbow_agent", "an_update_of_rainbow_moves_distributions_to_projected_ones",
         patched("rainbow", (distributional, "categorical_projection", discount_forgotten(categorical_projection)))),
@@ -312,6 +340,10 @@ WRONG: dict[str, Wrong] = {
     "iql: the schedule climbs back": Wrong(
         "iql_agent", "a_policy_whose_schedule_is_over_stands_still", patched("iql", (Optimizer, "rate", climbs_back)),
         "corl-cosine-climbs-back"),
+    "iql: weights without a cap": Wrong(
+        "iql_agent", EXTRACTED, patched("iql", (iql, "exponential_weights", without_cap))),
+    "one-step: the temperature for its inverse": Wrong(
+        "one_step_agent", EXTRACTED, patched("one_step", (iql, "exponential_weights", temperature_for_its_inverse))),
     "one-step: maximum for the next action": Wrong(
         "one_step_agent", "an_update_of_one_step_is_sarsa_and_one_regression",
         patched("one_step", (one_step, "sarsa_target", maximum_for_next_action))),

@@ -56,7 +56,22 @@ def toy_maze() -> Iterator[str]:
             yield f"| {name.replace('_', '-')} | {' | '.join(spread(column) for column in columns)} |"
 
 
-TABLES: dict[str, Callable[[], Iterator[str]]] = {"offline": offline, "classic": classic, "toy_maze": toy_maze}
+def overestimation() -> Iterator[str]:
+    """What the estimates are above the truth, in units of discounted return, in the last quarter of the run."""
+    yield "| | DQN | Double DQN | DQN minus Double DQN |"
+    yield "|---|---|---|---|"
+    for path in sorted((RESULTS / "overestimation").glob("*.json")):
+        found = json.loads(path.read_text())["final_difference"]
+        cells = [spread(found[name]) for name in ("DQN", "Double DQN", "DQN minus Double DQN")]
+        yield f"| {path.stem} | {' | '.join(cells)} |"
+
+
+TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "offline": offline,
+    "classic": classic,
+    "toy_maze": toy_maze,
+    "overestimation": overestimation,
+}
 
 
 def result(experiment: str, run: str) -> dict[str, Any] | None:

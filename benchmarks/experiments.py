@@ -97,7 +97,7 @@ FEWER = ("--set", "updates_per_round=1")
 """One update every four steps where the zoo makes four."""
 CLASSIC = {
     "CartPole-v1": Classic("classic:cartpole", 30_000, ("v_min=0", "v_max=100"), EVERY),
-    "Acrobot-v1": Classic("classic:acrobot", 50_000, ("v_min=-100", "v_max=0"), ("dqn", "double", "rainbow"), FEWER),
+    "Acrobot-v1": Classic("classic:acrobot", 50_000, ("v_min=-100", "v_max=0"), EVERY),
     "LunarLander-v3": Classic("classic:lunarlander", 100_000, ("v_min=-300", "v_max=300"), ("dqn", "double", "rainbow"), FEWER),
 }
 

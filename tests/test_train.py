@@ -352,3 +352,14 @@ def test_recorded_data_trains_an_agent(tmp_path: Path, capsys: pytest.CaptureFix
     assert record(["--run", str(out), "--random", "0.5", "--steps", "40", "--out", str(tmp_path / "cloned.npz")]) == 0
     assert record(["--env", "CartPole-v1", "--steps", "1", "--out", str(data)]) == 2
     assert "must be a new file" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_data_only(pendulum: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = tmp_path / "data.npz", tmp_path / "out"
+    data.write_bytes(pendulum.read_bytes())
+    assert main(words(data, out)) == 0
+    assert main(["--resume", str(out)]) == 0
+    with np.load(pendulum, allow_pickle=False) as rows:
+        np.savez(data, **{key: rows[key] * 2 if key == "rewards" else rows[key] for key in rows.files})
+    assert main(["--resume", str(out)]) == 2
+    assert "must go on with the data that it began with" in capsys.readouterr().err

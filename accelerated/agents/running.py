@@ -98,6 +98,7 @@ def train(request: Request, quiet: bool = False) -> None:
     training = Training(run, data)
     saved = load_checkpoint(request.out)
     if saved is not None:
+        _same_data(saved[1].get("source"), data)
         training.restore(saved[0])
     score = None if data is None or data.reference_scores is None else partial(_score, data.reference_scores)
     log = Log(request.out, training.step, run.total, quiet=quiet)
@@ -106,6 +107,13 @@ def train(request: Request, quiet: bool = False) -> None:
     finally:
         log.close()
         training.close()
+
+
+def _same_data(source: str | None, data: datasets.Dataset | None) -> None:
+    """The data that the run began with, wherever its file lies now: its digest, what follows the last space, tells."""
+    found = None if data is None else data.source
+    if (source or "").rpartition(" ")[2] != (found or "").rpartition(" ")[2]:
+        raise ValueError(f"a run must go on with the data that it began with, {source}; got {found}")
 
 
 def _deterministic(device: str, threads: int) -> None:

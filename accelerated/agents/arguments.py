@@ -137,7 +137,8 @@ def requested(options: argparse.Namespace) -> Request:
 
 def _consistent(one: Any, options: argparse.Namespace) -> None:
     """What each kind of agent needs, and what it has no use for."""
-    offline = one.MEMORY == "dataset"
+    either = getattr(one, "OFFLINE", False) and options.dataset is not None
+    offline = one.MEMORY == "dataset" or either
     if options.steps is None:
         raise ValueError("--steps N is needed: how long to train")
     if options.out is None:
@@ -148,7 +149,7 @@ def _consistent(one: Any, options: argparse.Namespace) -> None:
         raise ValueError(f"{one.NAME} learns from an environment: --dataset is for agents that learn from data")
     if not offline and options.env in (None, "none"):
         raise ValueError(f"{one.NAME} learns from an environment: --env ID is needed")
-    if options.finetune and not (offline and hasattr(one.Config, "learning_starts")):
+    if options.finetune and not (one.MEMORY == "dataset" and hasattr(one.Config, "learning_starts")):
         raise ValueError(f"--finetune is for agents that go on online after a dataset; {one.NAME} does not")
     if (options.out / RUN).exists():
         raise ValueError(f"--out must not hold another run; {options.out} does (go on with --resume {options.out})")

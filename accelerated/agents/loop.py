@@ -10,9 +10,10 @@ from torch import Tensor
 
 import accelerated
 from accelerated.agents import agent as agent_named
-from accelerated.agents import datasets
+from accelerated.agents import datasets, policies
 from accelerated.agents.batch import Batch, Space
 from accelerated.agents.replay import Replay
+from accelerated.agents.rollouts import Rollouts, rollout_of
 from accelerated.agents.state import State
 from accelerated.agents.streams import Streams
 
@@ -23,7 +24,8 @@ Metrics = dict[str, Tensor]
 class Run:
     """All that decides what a run computes.
 
-    steps        updates from a dataset or of a model; steps of each seed's environment for agents that act
+    steps        updates from a dataset or of a model; steps of each seed's environment for agents that act. A round of an agent
+                 that learns from rollouts makes many updates from a dataset at once, and may end beyond `steps`
     environment  where the agent acts, and is evaluated; None: it is not evaluated
     dataset      a path or an id for agents that learn from data
     finetune     steps in the environment after the `steps` on the dataset
@@ -67,7 +69,11 @@ class Training:
         self.memory: Any = None
         self._observations: Tensor | None = None
         self._next_actions: Tensor | None = None
-        if self.agent.MEMORY != "dataset":
+        self.offline = dataset is not None
+        self._held = (
+            rollout_of(self.dataset, len(run.seeds)) if self.dataset is not None and self.agent.MEMORY == "rollout" else None
+        )
+        if not self.offline:
             self._enter()
         self.state = self._made()
 
@@ -90,19 +96,20 @@ class Training:
             dtype=self.dtype,
             reward_transform=self.transform,
         )
+        same: dict[str, Any] = {
+            "seeds": len(run.seeds), "envs": getattr(config, "envs", 1), "discount": config.discount,
+            "stack": getattr(self.worlds, "stack", 1), "device": self.device, "dtype": self.dtype,
+        }  # fmt: skip
+        if self.agent.MEMORY == "rollout":
+            self.memory = Rollouts(self.worlds.space, capacity=config.buffer_size, **same)
         if self.agent.MEMORY in ("replay", "dataset"):
             self.memory = Replay(
                 self.worlds.space,
-                seeds=len(run.seeds),
-                envs=getattr(config, "envs", 1),
                 capacity=config.buffer_size,
-                discount=config.discount,
                 n_step=getattr(config, "n_step", 1),
                 priorities=getattr(config, "priorities", None),
-                stack=getattr(self.worlds, "stack", 1),
                 dataset=self.dataset,
-                device=self.device,
-                dtype=self.dtype,
+                **same,
             )
 
     # ------------------------------------------------------------------ stepping
@@ -112,9 +119,10 @@ class Training:
             if self.agent.MEMORY == "model":
                 metrics = self.agent.update(self.state, None)
                 self.step += 1
-            elif self.agent.MEMORY == "dataset" and self.step < self.run.steps:
-                metrics = self.agent.update(self.state, self._from_dataset())
-                self.step += 1
+            elif self.offline and self.step < self.run.steps:
+                before = self.state.updates
+                metrics = self.agent.update(self.state, self._from_dataset() if self._held is None else self._held)
+                self.step += self.state.updates - before
             else:
                 metrics = self._interact()
         return {name: value for name, value in metrics.items() if name != "td_error"}
@@ -137,18 +145,36 @@ class Training:
         if self._observations is None:
             self._observations = self.worlds.reset()
         actions = self._next_actions if self._next_actions is not None else self._act(self._observations)
-        result = self.worlds.step(actions)
+        behavior = self._behavior(self._observations)
+        result = self.worlds.step(policies.clipped(self.worlds.space, actions))
         before, observations = self.step, self._observations
         self.step, self._observations = self.step + actions.shape[1], result.observations
         transition = (observations, actions, result.rewards, result.next_observations, result.terminations)
         if self.agent.MEMORY == "latest":
             return self._learn_at_once(transition, result.truncations)
+        if self.agent.MEMORY == "rollout":
+            self.memory.add(*transition, result.truncations, behavior)
+            return self._learn_from_rollout(before)
         self.memory.add(*transition, result.truncations)
+        if hasattr(self.agent, "cut"):
+            self.agent.cut(self.state, result.terminations | result.truncations)
         return self._learn_from_memory(before)
 
     @torch.no_grad()
     def _act(self, observations: Tensor) -> Tensor:
         return self.agent.act(self.state, observations, explore=True)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _behavior(self, observations: Tensor) -> Tensor | None:
+        """What the agent remembers of the distribution that it acted from, where it does."""
+        return self.agent.behavior(self.state, observations) if hasattr(self.agent, "behavior") else None
+
+    def _learn_from_rollout(self, before: int) -> Metrics:
+        """One round each time that `update_every` more steps were made."""
+        every = self.run.config.update_every
+        if self.step // every == before // every:
+            return {}
+        return self.agent.update(self.state, self.memory.rollout())  # type: ignore[no-any-return]
 
     def _learn_at_once(self, transition: tuple[Tensor, ...], truncations: Tensor) -> Metrics:
         """The next action is chosen before the update, and done unless the episode was cut."""
@@ -166,7 +192,7 @@ class Training:
     def _learn_from_memory(self, before: int) -> Metrics:
         """`updates_per_round` updates each time that `update_every` more steps were made, from `learning_starts` on."""
         config, metrics = self.run.config, {}
-        began = self.run.steps if self.agent.MEMORY == "dataset" else 0
+        began = self.run.steps if self.offline else 0
         if self.step - began < config.learning_starts or len(self.memory) < config.batch_size:
             return {}
         rounds = (self.step - began) // config.update_every - (before - began) // config.update_every

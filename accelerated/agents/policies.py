@@ -89,8 +89,13 @@ class Gaussian:
     @torch.no_grad()
     def sample(self, parameters: Parameters, observations: Tensor, streams: Streams) -> Tensor:
         """One draw in each state, clipped to the box; [seeds, batch, D]."""
+        return self._clipped(self.draw(parameters, observations, streams))
+
+    @torch.no_grad()
+    def draw(self, parameters: Parameters, observations: Tensor, streams: Streams) -> Tensor:
+        """One draw in each state as it is, also beyond the box: the action that `log_prob` is of; [seeds, batch, D]."""
         mean, log_std = self.distribution(parameters, observations)
-        return self._clipped(streams.each(lambda seed, g: sample_gaussian(mean[seed], log_std[seed], generator=g)))
+        return streams.each(lambda seed, g: sample_gaussian(mean[seed], log_std[seed], generator=g))
 
     def _log_std(self, parameters: Parameters, output: Tensor) -> Tensor:
         if self.log_std == "network":
@@ -100,8 +105,7 @@ class Gaussian:
         return torch.full_like(output, self.initial_log_std)
 
     def _clipped(self, actions: Tensor) -> Tensor:
-        box = _box(self.space, actions.dtype, actions.device)
-        return torch.minimum(torch.maximum(actions, box.low), box.high)
+        return clipped(self.space, actions)
 
 
 class Categorical:
@@ -138,6 +142,11 @@ class Categorical:
     @torch.no_grad()
     def sample(self, parameters: Parameters, observations: Tensor, streams: Streams) -> Tensor:
         """One draw in each state; int64 [seeds, batch]."""
+        return self.draw(parameters, observations, streams)
+
+    @torch.no_grad()
+    def draw(self, parameters: Parameters, observations: Tensor, streams: Streams) -> Tensor:
+        """The same; a discrete action has no bounds."""
         logits = self.logits(parameters, observations)
         return streams.each(lambda seed, g: sample_boltzmann(logits[seed], temperature=1.0, generator=g))
 
@@ -167,6 +176,22 @@ def policy_for(
         tanh_mean=tanh_mean,
         **network,
     )
+
+
+def clipped(space: Space, actions: Tensor) -> Tensor:
+    """What an environment does with actions beyond its bounds; discrete ones have none."""
+    if space.discrete:
+        return actions
+    box = _box(space, actions.dtype, actions.device)
+    return torch.minimum(torch.maximum(actions, box.low), box.high)
+
+
+def uniform(space: Space, streams: Streams, count: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Actions that are all equally likely, [seeds, count] or [seeds, count, D]."""
+    if space.discrete:
+        return streams.integers(space.actions, count)
+    box = _box(space, dtype, streams.device)
+    return torch.lerp(box.low, box.high, streams.uniform(count, space.actions, dtype=dtype))
 
 
 class _Box(NamedTuple):

@@ -143,6 +143,10 @@ class Replay:
         valid[self._first :].reshape(self._size, self.envs)[(self.frames.time - 1 - ages) % self._size] = True
         return valid
 
+    def truncated(self) -> Tensor:
+        """Which of the ring's steps were truncated, [rows, seeds, envs] as they lie."""
+        return self._columns["truncations"]
+
     @torch.no_grad()
     def update_priorities(self, indices: Tensor, td_error: Tensor) -> None:
         """New priorities of drawn slots, both [seeds, batch]; the last of repeated ones counts."""

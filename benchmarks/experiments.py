@@ -1,4 +1,4 @@
-"""Train what the README's tables show: `python -m benchmarks.experiments offline --data DIR`, or `classic`.
+"""Train what the README's tables show: `python -m benchmarks.experiments offline --data DIR`, or `classic`, or `continuous`.
 
 Each run is one command of `accelerated.agents.train`; what it measured goes to benchmarks/results/<experiment>/<run>.json with the
 command, configuration, seeds, versions, commit, machine and the source of its data. A run whose result is there is skipped.
@@ -50,18 +50,26 @@ def fast(*fields: str) -> tuple[str, ...]:
 
 PLAIN = changed("reward_transform=none")
 RATES = ("value_learning_rate=1e-3", "critic_learning_rate=1e-3", "polyak_step=0.01")
+SOFTER = (*RATES, "inverse_temperature=1")
 OFFLINE = {
     "maze2d-umaze-300k": Offline("maze2d-umaze-300k", 25_000, 10, {"iql": PLAIN, "one_step": PLAIN, "bc": ()}),
     "maze2d-umaze-300k-antmaze": Offline(
         "maze2d-umaze-300k", 15_000, 10, {"iql": ("--preset", "author:antmaze"), "one_step": ("--preset", "iql:antmaze"), "bc": ()}
     ),
     "hopper-tp-mixed-fast": Offline("hopper-tp-mixed", 40_000, 10, {"iql": fast(*RATES), "one_step": fast(*RATES), "bc": fast()}),
-    "hopper-tp-medium-expert": Offline("hopper-tp-medium-expert", 4_000, 5, {"iql": (), "one_step": (), "bc": ()}),
-    "ogb-pointmaze-medium-navigate": Offline(
+    "hopper-tp-mixed-fast-softer": Offline("hopper-tp-mixed", 40_000, 10, {"iql": fast(*SOFTER), "one_step": fast(*SOFTER)}),
+    "hopper-tp-medium-expert-fast": Offline(
+        "hopper-tp-medium-expert", 40_000, 10, {"iql": fast(*RATES), "one_step": fast(*RATES), "bc": fast()}
+    ),
+    "ogb-pointmaze-medium-navigate-fast": Offline(
         "ogb-pointmaze-medium-navigate",
-        4_000,
-        5,
-        {"iql": ("--preset", "author:antmaze", *PLAIN), "one_step": ("--preset", "iql:antmaze", *PLAIN), "bc": ()},
+        40_000,
+        10,
+        {
+            "iql": ("--preset", "author:antmaze", *fast("reward_transform=none", *RATES)),
+            "one_step": ("--preset", "iql:antmaze", *fast("reward_transform=none", *RATES)),
+            "bc": fast(),
+        },
     ),
     "door-human": Offline(
         "door-human",
@@ -102,6 +110,29 @@ CLASSIC = {
 }
 
 
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "awr": ("awr",),
+    "qwr": ("qwr",),
+    "td3": ("td3", "--set", "random_steps=5000"),
+    "sac": ("sac",),
+    "ddpg": ("ddpg",),
+    "qwr_max": ("qwr", "--preset", "author:max"),
+    "qwr_mean": ("qwr", "--preset", "author:mean"),
+}
+"""Agents of continuous control, what is asked for first; TD3's authors play 25,000 random steps, a quarter of these runs."""
+TASKS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
+AWR_PRESETS = {"Hopper-v4": "author:hopper", "Walker2d-v4": "author:walker2d"}
+"""Its authors' learning rates are the task's."""
+
+
+def continuous(data: Path) -> Iterator[Experiment]:
+    """The tasks of QWR's poster at 100,000 steps."""
+    for system, words in SYSTEMS.items():
+        for task in TASKS:
+            preset = ("--preset", AWR_PRESETS[task]) if system == "awr" and task in AWR_PRESETS else ()
+            yield Experiment(f"{task}-{system}", (*words, *preset, "--env", task), 100_000)
+
+
 def offline(data: Path) -> Iterator[Experiment]:
     """IQL, one-step and cloning on each dataset, with the same networks and updates."""
     for name, (file, steps, evaluations, agents) in OFFLINE.items():
@@ -120,7 +151,7 @@ def classic(data: Path) -> Iterator[Experiment]:
             yield Experiment(f"{environment}-{piece}", (agent, "--env", environment, "--preset", preset, *cut, *words), steps)
 
 
-EXPERIMENTS = {"offline": offline, "classic": classic}
+EXPERIMENTS = {"offline": offline, "classic": classic, "continuous": continuous}
 
 
 def main() -> None:

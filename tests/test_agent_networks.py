@@ -374,7 +374,7 @@ def test_copies_share_nothing_and_targets_track() -> None:
 @pytest.mark.parametrize(
     ("space", "options", "message"),
     [
-        (VECTOR, {"torso": "nature_cnn"}, "torso must be auto or mlp for these observations; got 'nature_cnn'"),
+        (VECTOR, {"torso": "nature_cnn"}, "torso must be auto or mlp or quadratic for these observations; got 'nature_cnn'"),
         (STATES, {"torso": "mlp"}, "torso must be auto or table"),
         (FEW, {"with_actions": True}, "with_actions needs continuous actions"),
         (STATES, {"noisy": True, "hidden": ()}, "noisy needs a linear layer"),

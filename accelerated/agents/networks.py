@@ -24,6 +24,8 @@ class Network:
     outputs       how many numbers, or how many distributions over `atoms` where these are more than one
     trunk, heads  the trunk is all hidden layers but the last, which belongs to the head: dueling has two of it, and it may be noisy
     dropout       which part of each hidden layer is dropped in training
+    action_layer  how many layers come before the one that the actions are concatenated at
+    quadratic     whether the first layer reads, besides its inputs z, all products z zᵀ
     """
 
     space: Space
@@ -37,6 +39,8 @@ class Network:
     activation: str = "relu"
     initializer: str = "orthogonal"
     dropout: float = 0.0
+    action_layer: int = 0
+    quadratic: bool = False
 
     def __post_init__(self) -> None:
         for name, size in {"members": self.members, "outputs": self.outputs, "atoms": self.atoms}.items():
@@ -79,10 +83,9 @@ class Network:
         """
         self._check(parameters, observations, actions)
         x = self._features(parameters, observations)
-        if actions is not None:
-            x = torch.cat([x, actions.to(x.dtype).unsqueeze(1).expand(-1, x.shape[1], -1, -1)], -1)
-        for layer in self.trunk:
-            x = self._hidden(layer(parameters, x), dropout)
+        for place, layer in enumerate(self.trunk):
+            x = self._hidden(layer(parameters, self._widened(x, actions, place)), dropout)
+        x = self._widened(x, actions, len(self.trunk))
         return self._joined([self._head(head, parameters, x, noise, dropout) for head in self.heads])
 
     def _linear(self) -> tuple[Layer, ...]:
@@ -109,7 +112,15 @@ class Network:
             x.div_(255)
         for layer in self.convolutions:
             x = ACTIVATIONS[self.activation](layer(parameters, x))
-        return x.reshape(*x.shape[:3], -1)
+        return x.reshape(*x.shape[:3], x.shape[3:].numel())
+
+    def _widened(self, x: Tensor, actions: Tensor | None, place: int) -> Tensor:
+        """What the layer at this place reads: with the actions, with all products of two inputs."""
+        if actions is not None and place == self.action_layer:
+            x = torch.cat([x, actions.to(x.dtype).unsqueeze(1).expand(-1, x.shape[1], -1, -1)], -1)
+        if self.quadratic and place == 0:
+            x = torch.cat([x, (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)], -1)
+        return x
 
     def _hidden(self, x: Tensor, dropout: Streams | None) -> Tensor:
         x = ACTIVATIONS[self.activation](x)
@@ -140,6 +151,7 @@ def network_for(
     hidden: Sequence[int] | None = None,
     members: int = 1,
     with_actions: bool = False,
+    action_layer: int = 0,
     torso: str = "auto",
     activation: str = "relu",
     init: str = "orthogonal",
@@ -154,33 +166,41 @@ def network_for(
     """A network for what `space` shows.
 
     hidden       widths of the hidden layers; None: 512 behind convolutions, else 256 and 256; (): on states, a table
-    torso        "nature_cnn" for images, "table" for states, else "mlp"; "auto" chooses
+    action_layer how many hidden layers come before the actions are joined, fewer than there are; 0: they are among the inputs
+    torso        "nature_cnn" for images, "table" for states, else "mlp", or "quadratic": an mlp of the inputs z and of z zᵀ, with
+                 hidden=() every quadratic function; "auto" chooses
     init         "orthogonal" times `gain`, at the outputs times `last_gain` where that is given; "torch": as its layers; "zeros"
     noisy        the last hidden layer and the outputs have factorised noise (Fortunato et al. 2018), which begins with a standard
                  deviation of `noisy_scale` / sqrt(inputs)
 
-    raises  ValueError: a torso that does not fit what is shown, actions joined to states, a table with noise
+    raises  ValueError: a torso that does not fit what is shown, actions joined to states or behind the layers, a table with noise
     """
-    images = _torso(space, torso) == "nature_cnn"
+    torso = _torso(space, torso)
+    images, quadratic = torso == "nature_cnn", torso == "quadratic"
     if with_actions and (space.discrete or space.states):
         raise ValueError("with_actions needs continuous actions and observations that are not states")
     convolutions, features = nature_convolutions(space.observation_shape, gain) if images else ((), _count(space))
     widths = ((512,) if images else (256, 256)) if hidden is None else tuple(hidden)
     if noisy and space.states and not widths:
         raise ValueError("noisy needs a linear layer; a table (hidden=()) has none")
-    sizes = (features + with_actions * space.actions, *widths)
+    if not 0 <= action_layer < max(len(widths), 1) or (action_layer and (quadratic or not with_actions)):
+        raise ValueError(f"action_layer must be the place of a hidden layer, 0 where torso is quadratic; got {action_layer}")
+    inputs = [features, *widths]
+    inputs[action_layer] += with_actions * space.actions
+    inputs[0] += quadratic * inputs[0] ** 2
     first = ("rows" if widths else "table") if space.states else "linear"
-    trunk = _stack("hidden", sizes[:-1], [gain] * len(widths), first)
+    trunk = _stack("hidden", inputs[:-2], widths, [gain] * len(widths), first)
     gains = [gain] * len(widths[-1:]) + [gain if last_gain is None else last_gain]
 
     behind = "noisy" if noisy else "linear"
     begin = first if space.states and not trunk else behind
 
     def head(name: str, count: int) -> tuple[Layer, ...]:
-        return _stack(name, (*sizes[-2:], count * atoms), gains, begin, behind, noisy_scale)
+        return _stack(name, inputs[-2:], (*widths[-1:], count * atoms), gains, begin, behind, noisy_scale)
 
     heads = (head("value", 1), head("advantage", outputs)) if dueling else (head("output", outputs),)
-    return Network(space, outputs, members, convolutions, trunk, heads, with_actions, atoms, activation, init, dropout)
+    options = (with_actions, atoms, activation, init, dropout, action_layer, quadratic)
+    return Network(space, outputs, members, convolutions, trunk, heads, *options)
 
 
 def copy(parameters: Parameters) -> Parameters:
@@ -196,17 +216,23 @@ def track(target: Parameters, online: Parameters, *, polyak_step: float) -> None
 
 
 def _stack(
-    name: str, sizes: Sequence[int], gains: Sequence[float], first: str, others: str = "linear", noise_scale: float = 0.0
+    name: str,
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+    gains: Sequence[float],
+    first: str,
+    others: str = "linear",
+    noise_scale: float = 0.0,
 ) -> tuple[Layer, ...]:
-    """Layers between sizes that follow each other: the first of one kind, the others of another."""
-    kinds = [first] + [others] * len(sizes)
-    pairs = zip(sizes, sizes[1:], kinds, gains, strict=False)
+    """A layer for each number of inputs: the first of one kind, the others of another."""
+    kinds = [first] + [others] * len(inputs)
+    pairs = zip(inputs, outputs, kinds, gains, strict=False)
     return tuple(Layer(f"{name}{place}", *pair, noise_scale) for place, pair in enumerate(pairs))
 
 
 def _torso(space: Space, torso: str) -> str:
     images = len(space.observation_shape) == 3
-    fitting = ("table",) if space.states else ("nature_cnn", "mlp") if images else ("mlp",)
+    fitting = ("table",) if space.states else ("nature_cnn", "mlp") if images else ("mlp", "quadratic")
     if torso not in ("auto", *fitting):
         raise ValueError(f"torso must be auto or {' or '.join(fitting)} for these observations; got {torso!r}")
     return fitting[0] if torso == "auto" else torso

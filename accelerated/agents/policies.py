@@ -194,7 +194,9 @@ def uniform(space: Space, streams: Streams, count: int, *, dtype: torch.dtype = 
     return torch.lerp(box.low, box.high, streams.uniform(count, space.actions, dtype=dtype))
 
 
-class _Box(NamedTuple):
+class Box(NamedTuple):
+    """Each [D]; a dimension without bounds has centre 0 and half width 1."""
+
     low: Tensor
     high: Tensor
     centre: Tensor
@@ -202,12 +204,17 @@ class _Box(NamedTuple):
     log_half_width: Tensor
 
 
+def bounds(space: Space, like: Tensor) -> Box:
+    """The box of actions in the type and on the device of `like`."""
+    return _box(space, like.dtype, like.device)
+
+
 @lru_cache(maxsize=64)
-def _box(space: Space, dtype: torch.dtype, device: torch.device) -> _Box:
-    """The bounds, kept on their device for any kind of graph; a dimension without bounds has centre 0 and half width 1."""
+def _box(space: Space, dtype: torch.dtype, device: torch.device) -> Box:
+    """The bounds, kept on their device for any kind of graph."""
     with torch.inference_mode(False):
         low, high = (torch.tensor(bound, dtype=dtype, device=device) for bound in (space.low, space.high))
         bounded = low.isfinite() & high.isfinite()
         centre = torch.where(bounded, (low + high) / 2, 0.0)
         half_width = torch.where(bounded, (high - low) / 2, 1.0)
-        return _Box(low, high, centre, half_width, half_width.log())
+        return Box(low, high, centre, half_width, half_width.log())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerated.agents.checkpoints import write_atomically
-from benchmarks.experiments import CLASSIC, OFFLINE, PIECES
+from benchmarks.experiments import CLASSIC, OFFLINE, PIECES, SYSTEMS, TASKS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -16,6 +16,18 @@ PUBLISHED = {"door-human": "IQL 3.3 ± 1.8, BC 2.3 ± 4.0 (CORL, last scores, sa
 """Scores of others on the same data; the other sets here are our own recordings and have none."""
 ZOO = {"CartPole-v1": "500.0 ± 0.0", "Acrobot-v1": "-75.1 ± 11.1", "LunarLander-v3": "113.6 ± 70.1 (v2)"}
 """rl-baselines3-zoo's DQN: one seed's mean and deviation over 10 episodes, at the same number of steps."""
+
+AT_100K = {
+    "qwr": ("2323 ± 332", "1758 ± 735", "1301 ± 445"),
+    "qwr_max": ("2250", "1187", "1019"),
+    "qwr_mean": ("1691", "420", "1052"),
+    "awr": ("-0.4; 251 ± 294", "110 ± 81; 242 ± 124", "67 ± 11; 168 ± 99"),
+    "sac": ("5470 ± 490; 6515", "2337 ± 928; 2613", "591 ± 238; 1305"),
+    "td3": ("5514 ± 554; 5336", "659 ± 752; 597", "770 ± 586; 483"),
+    "ddpg": ("6308", "904", "113"),
+}
+"""Of others, mean ± deviation over seeds at 100,000 steps, on the v1 to v4 of the tasks: QWR of its poster; AWR there, then by its
+authors' logs (10 seeds); SAC by Dopamine (5), then tianshou (10); TD3 by its authors (10), then tianshou; DDPG by tianshou."""
 
 
 def offline() -> Iterator[str]:
@@ -40,6 +52,17 @@ def classic() -> Iterator[str]:
         if any(found):
             yield f"| {piece} | {' | '.join(cell(one, 'return') for one in found)} |"
     yield f"| zoo's DQN | {' | '.join(ZOO[environment] for environment in CLASSIC)} |"
+
+
+def continuous() -> Iterator[str]:
+    """Returns of the last evaluation beside others' at as many steps."""
+    yield f"| | {' | '.join(f'{task} | others' for task in TASKS)} |"
+    yield f"|---{'|---' * 2 * len(TASKS)}|"
+    for system in SYSTEMS:
+        found = [result("continuous", f"{task}-{system}") for task in TASKS]
+        if any(found):
+            cells = [f"{cell(one, 'return')} | {other}" for one, other in zip(found, AT_100K[system], strict=True)]
+            yield f"| {system} | {' | '.join(cells)} |"
 
 
 def toy_maze() -> Iterator[str]:
@@ -69,6 +92,7 @@ def overestimation() -> Iterator[str]:
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "offline": offline,
     "classic": classic,
+    "continuous": continuous,
     "toy_maze": toy_maze,
     "overestimation": overestimation,
 }

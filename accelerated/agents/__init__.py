@@ -23,6 +23,11 @@ AGENTS = {
     "bc": "bc",
     "one_step": "one_step",
     "iql": "iql",
+    "ddpg": "ddpg",
+    "td3": "td3",
+    "sac": "sac",
+    "awr": "awr",
+    "qwr": "qwr",
 }
 """Where each agent is: a module of this package, or an object in one."""
 

@@ -97,9 +97,10 @@ def _check(**data: Tensor) -> None:
 
 
 def _standardized(action: Tensor, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
-    """z and 1/std; on the mean the std is not read, so that one that underflows to 0 makes no nan."""
-    distance = _checks.widened(action) - _checks.widened(mean)
-    precision = torch.where(distance == 0, 0.0, -_checks.widened(log_std)).exp()
+    """z and 1/std; on the mean a std that underflows to 0 is not read, so that it makes no nan."""
+    distance, log_precision = _checks.widened(action) - _checks.widened(mean), -_checks.widened(log_std)
+    unread = (distance == 0) & log_precision.exp().isinf()
+    precision = torch.where(unread, 0.0, log_precision).exp()
     return distance * precision, precision
 
 

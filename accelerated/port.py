@@ -21,9 +21,11 @@ DIFFERENTIABLE: dict[str, tuple[int, ...]] = {
 """With respect to which arguments `<name>_gradient` is."""
 AGENTS = (
     "value_iteration", "q_value_iteration", "q_learning", "double_q_learning", "sarsa", "expected_sarsa", "fitted_q_iteration",
-    "online_q_iteration", "dqn", "rainbow", "bc", "one_step", "iql",
+    "online_q_iteration", "dqn", "rainbow", "bc", "one_step", "iql", "sac", "awr", "qwr", "reinforce", "ppo", "trpo",
 )  # fmt: skip
-"""What learns, offered as `<name>_agent`; always in float64."""
+"""What learns in finite worlds, offered as `<name>_agent`; always in float64."""
+CONTINUOUS = ("cem", "ddpg", "td3", "qprop", "sac", "awr", "qwr", "reinforce", "ppo", "trpo")
+"""What learns in linear-quadratic worlds: `<name>_continuous_agent` of what learns in finite ones, too, else `<name>_agent`."""
 
 Operator = Callable[..., Any]
 
@@ -57,6 +59,9 @@ def _operators(dtype: torch.dtype | None, device: str) -> SimpleNamespace:
     port |= {"temperature_loss_gradient": partial(_temperature_derivative, gradient)}
     port |= {"sum_tree": partial(_object, accelerated.sum_tree, partial(_tensor, dtype=None, device=device))}
     port |= {f"{name}_agent": partial(_agent, "Learner", device, name) for name in AGENTS}
+    port |= {
+        f"{name}{'_continuous' * (name in AGENTS)}_agent": partial(_agent, "ContinuousLearner", device, name) for name in CONTINUOUS
+    }
     port |= {"replay": partial(_agent, "Memory", device)}
     return SimpleNamespace(**port, gradient=gradient)
 
@@ -67,10 +72,10 @@ def _agent(kind: str, device: str, *args: Any, **kwargs: Any) -> Any:
     raises  NotImplementedError if that is not installed: the port then offers none
     """
     try:
-        from accelerated.agents import adapter
+        from accelerated.agents import adapter, continuous_adapter
     except ModuleNotFoundError as missing:
         raise NotImplementedError(f"agents need {missing.name}, which is not installed") from missing
-    return getattr(adapter, kind)(*args, device=device, **kwargs)
+    return getattr(continuous_adapter if kind == "ContinuousLearner" else adapter, kind)(*args, device=device, **kwargs)
 
 
 def _call(operator: Operator, to: Operator, *args: Any, **kwargs: Any) -> Any:

@@ -23,11 +23,16 @@ AGENTS = {
     "bc": "bc",
     "one_step": "one_step",
     "iql": "iql",
+    "cem": "cem",
     "ddpg": "ddpg",
     "td3": "td3",
     "sac": "sac",
     "awr": "awr",
     "qwr": "qwr",
+    "reinforce": "reinforce",
+    "ppo": "ppo",
+    "trpo": "trpo",
+    "qprop": "qprop",
 }
 """Where each agent is: a module of this package, or an object in one."""
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from properties._agents_updates import CRITICS, DQN, OFFLINE
-from properties._agents_worlds import Batches, batches, coin_walk, made
+from properties._agents_linear_worlds import CONTINUOUS, pendulum, regulating, transitions
+from properties._agents_updates import CRITICS, DQN, OFFLINE, PLAIN
+from properties._agents_worlds import Batches, World, batches, coin_walk, made
 from properties._claim import claim
 from properties._trial import Trial
 
@@ -16,29 +17,76 @@ CONTRACT = "the contract of learners"
 SMALL = {"hidden": (4,), "batch_size": 4, "learning_starts": 4, "update_every": 1, "buffer_size": 32, "learning_rate": 0.01}
 RAINBOW = SMALL | {"atoms": 5, "v_min": -2.0, "v_max": 2.0, "target_every": 3, "n_step": 2}
 DATA = {"hidden": (4,), "batch_size": 4, "reward_transform": "none"}
+ACTOR = {
+    "hidden": (4,), "batch_size": 4, "learning_starts": 4, "random_steps": 6, "update_every": 1, "buffer_size": 32,
+    "critic_learning_rate": 0.01,
+}  # fmt: skip
+CRITIC = ACTOR | {"policy_learning_rate": 0.01}
+ROUNDS = {"hidden": (4,), "update_every": 4}
+REGRESSED = ROUNDS | {"batch_size": 4, "buffer_size": 16, "policy_steps": 2}
+ON_POLICY: dict[str, dict[str, Any]] = {
+    "reinforce": ROUNDS | {"baseline": "network", "value_epochs": 2, "value_batch_size": 2},
+    "ppo": ROUNDS | {"epochs": 2, "batch_size": 2},
+    "trpo": ROUNDS | {"value_epochs": 2, "value_batch_size": 2},
+}
+LIMITED = {"max_episode_steps": 5, "start_half_width": [0.25, 0.0]}
+"""Of worlds that nothing else would end."""
 ACTING: dict[str, dict[str, Any]] = {
     "value_iteration_agent": {}, "q_value_iteration_agent": {}, "q_learning_agent": {}, "double_q_learning_agent": {},
     "sarsa_agent": {}, "expected_sarsa_agent": {}, "online_q_iteration_agent": {},
     "fitted_q_iteration_agent": {"batch_size": 4, "learning_starts": 4, "update_every": 2, "buffer_size": 32},
     "dqn_agent": SMALL | {"target_every": 3, "prioritized": True}, "rainbow_agent": RAINBOW,
-    "bc_agent": DATA, "one_step_agent": DATA, "iql_agent": DATA,
+    "bc_agent": DATA, "one_step_agent": DATA, "iql_agent": DATA, "sac_agent": CRITIC,
+    "awr_agent": REGRESSED | {"value_steps": 2}, "qwr_agent": REGRESSED | {"critic_steps": 2},
+    **{f"{name}_agent": options for name, options in ON_POLICY.items()},
+    "cem_agent": ACTOR | LIMITED | {"population": 8, "elites": 2, "epsilon": 0.25}, "ddpg_agent": CRITIC | LIMITED,
+    "td3_agent": CRITIC | LIMITED, "sac_continuous_agent": CRITIC | LIMITED,
+    "awr_continuous_agent": REGRESSED | LIMITED | {"value_steps": 2},
+    "qwr_continuous_agent": REGRESSED | LIMITED | {"critic_steps": 2},
+    **{f"{name}_continuous_agent": options | LIMITED for name, options in ON_POLICY.items()},
+    "qprop_agent": ROUNDS | LIMITED | {"critic_hidden": (4,), "batch_size": 4, "buffer_size": 16, "learning_starts": 4},
 }  # fmt: skip
 """Small networks, and memories that are soon full."""
+BOTH = ("", "_continuous")
+QUADRATIC = PLAIN | {"torso": "quadratic"}
+UNSCALED = {"normalize_advantage": False, "normalize_observations": False}
 TABLES: dict[str, dict[str, Any]] = {
     **ACTING, "dqn_agent": ACTING["dqn_agent"] | DQN, "bc_agent": DATA | OFFLINE, "one_step_agent": DATA | CRITICS,
     "iql_agent": DATA | CRITICS, "rainbow_agent": RAINBOW | DQN | {"noisy": False},
+    "sac_agent": CRITIC | PLAIN,
+    **{f"awr{which}_agent": ACTING[f"awr{which}_agent"] | PLAIN | UNSCALED | {"momentum": 0.0} for which in BOTH},
+    **{f"qwr{which}_agent": ACTING[f"qwr{which}_agent"] | PLAIN | UNSCALED | {"q_normalization": "none"} for which in BOTH},
+    **{f"{name}{which}_agent": ACTING[f"{name}{which}_agent"] | PLAIN for name in ON_POLICY for which in BOTH},
+    **{name: ACTING[name] | QUADRATIC for name in ("cem_agent", "ddpg_agent", "td3_agent", "sac_continuous_agent")},
+    "qprop_agent": ACTING["qprop_agent"] | QUADRATIC | {"critic_hidden": ()},
 }  # fmt: skip
-"""Tables in the place of networks: nothing is summed but over a batch of four."""
-LOSSES = {
-    "bc_agent": {"policy_loss": "policy"},
-    **{name: {"value_loss": "value", "policy_loss": "policy", "critic_loss": "critic"} for name in ("one_step_agent", "iql_agent")},
+"""Tables in the place of networks: nothing is summed but over a batch of four. With continuous actions: functions that are linear
+in features."""
+OF_CRITIC, OF_POLICY, OF_VALUE = {"critic_loss": "critic"}, {"policy_loss": "policy"}, {"value_loss": "value"}
+LOSSES: dict[str, dict[str, str]] = {
+    "bc": OF_POLICY,
+    **dict.fromkeys(("one_step", "iql", "qprop"), OF_VALUE | OF_POLICY | OF_CRITIC),
+    **dict.fromkeys(("ddpg", "td3", "qwr"), OF_CRITIC | OF_POLICY),
+    "sac": OF_CRITIC | OF_POLICY | {"temperature_loss": "temperature"},
+    **dict.fromkeys(("awr", "reinforce", "ppo", "trpo"), OF_VALUE | OF_POLICY),
 }
 """The one network that each loss moves; of the others' single loss it is the critic."""
 STEPS = 16
 
 
+IN_ORDER = ("awr", "qwr", "reinforce", "ppo", "trpo", "qprop")
+"""Agents that learn from steps in their order."""
+
+
+def kind(port: Trial) -> str:
+    """The subject's name, in whatever world."""
+    return port.subject.removesuffix("_agent").removesuffix("_continuous")
+
+
 def learner_of(port: Trial, options: dict[str, dict[str, Any]], *seeds: int) -> Any:
-    """The subject in the world of coins."""
+    """The subject in the world of coins, or with continuous actions the pendulum."""
+    if port.subject in CONTINUOUS:
+        return regulating(port, pendulum(), options[port.subject], seeds=seeds)
     w = coin_walk()
     return made(port, w, options[port.subject], behavior=w.behavior, seeds=seeds)
 
@@ -115,11 +163,11 @@ def asking_changes_nothing(port: Trial) -> None:
     for _ in range(4):
         silent.run(STEPS // 4)
         asked.run(STEPS // 4)
-        asked.values()
+        questioned(port, asked)
         asked.parameters()
         asked.save()
         if port.subject in ROUTED:
-            asked.routes(**example())
+            asked.routes(**given(port, shown(port), coin_walk()))
     same(port, asked.parameters(), silent.parameters(), f"after {STEPS} steps")
 
 
@@ -127,28 +175,54 @@ def asking_changes_nothing(port: Trial) -> None:
 ROUTED = tuple(name for name in ACTING if "value_iteration" not in name)
 
 
-def example() -> dict[str, Any]:
-    """Three transitions in the world of coins."""
+def questioned(port: Trial, learner: Any) -> None:
+    """Whatever it can tell."""
+    if port.subject not in CONTINUOUS:
+        learner.values()
+        return
+    x = shown(port)
+    learner.critic(x["observations"], x["actions"])
+    if port.subject != "cem_agent":
+        learner.policy(x["observations"])
+    if "value_loss" in LOSSES.get(kind(port), {}):
+        learner.value(x["observations"])
+
+
+def shown(port: Trial) -> dict[str, Any]:
+    """Three transitions in the world that the subject is in."""
+    if port.subject in CONTINUOUS:
+        return pendulum().steps(np.array([[[1.0, -0.5], [0.5, 0.5], [-1.0, 0.0]]]), np.array([[[0.5], [-0.25], [1.5]]]))
     names = ("observations", "actions", "rewards", "next_observations", "terminations", "next_actions")
     rows = ([0, 1, 1], [1, 0, 1], [0.5, -1.0, 2.0], [1, 0, 2], [False, False, True], [0, 1, 0])
     return {name: np.array([row]) for name, row in zip(names, rows, strict=True)}
 
 
-@claim("agents", source="Mnih et al. 2015, eq. 3: the target is a constant; Kostrikov et al. 2021, eqs. 5-7", operators=ROUTED,
-       given={"b": batches(seeds=1)}, share=0.05)  # fmt: skip
-def each_loss_moves_its_own_network_and_no_other(port: Trial, b: Batches) -> None:
+def given(port: Trial, batch: dict[str, Any], w: World) -> dict[str, Any]:
+    """Transitions as the subject takes them: where it learns from steps in order, as episodes of one step of one environment."""
+    if kind(port) not in IN_ORDER:
+        return batch
+    found = {name: column[:, None] for name, column in batch.items() if name != "next_actions"}
+    behavior = {"behavior": np.log(w.behavior)[found["observations"]]} if port.subject == "qwr_agent" else {}
+    return found | behavior | {"truncations": ~found["terminations"]}
+
+
+@claim("agents", operators=ROUTED,
+       source="Mnih et al. 2015, eq. 3: the target is a constant; Kostrikov et al. 2021, eqs. 5-7; Silver et al. 2014, eq. 9",
+       given={"b": batches(seeds=1), "c": transitions()}, share=0.05)  # fmt: skip
+def each_loss_moves_its_own_network_and_no_other(port: Trial, b: Batches, c: dict[str, Any]) -> None:
     """d(loss)/d(parameter) is exactly 0 for every parameter of every network but the loss's own: not of its target, not of the
-    critic behind an advantage. A wide batch does move its own."""
-    options = {**ACTING[port.subject]}
-    learner = made(port, b.world, options, behavior=b.world.behavior)
-    wanted = LOSSES.get(port.subject, {"critic_loss": "critic"})
-    found = learner.routes(**b.batch)
+    critic behind an advantage or an actor. A wide batch does move its own."""
+    options, w = ACTING[port.subject], coin_walk()
+    if port.subject in CONTINUOUS:
+        learner, drawn = learner_of(port, ACTING, 0), given(port, c, w)
+    else:
+        learner, drawn = made(port, b.world, options, behavior=b.world.behavior), given(port, b.batch, b.world)
+    wanted, found = LOSSES.get(kind(port), OF_CRITIC), learner.routes(**drawn)
     port.holds(found.keys() == wanted.keys(), "the losses", found=list(found), due=list(wanted))
     for loss, own in wanted.items():
         for network, steepest in found[loss].items():
             if network != own:
                 port.equal(np.asarray(steepest), 0.0, 0.0, f"d({loss})/d({network})")
-    w = coin_walk()
-    wide = made(port, w, options, behavior=w.behavior).routes(**example())
+    wide = learner_of(port, ACTING, 0).routes(**given(port, shown(port), w))
     for loss, own in wanted.items():
-        port.holds(wide[loss].get(own, 0.0) > 0.0, f"{loss} must move {own}", found=wide[loss])
+        port.holds(wide[loss].get(own, 0.0) > 0.0, f"{loss} must move {own}", found=list(wide[loss].values()))

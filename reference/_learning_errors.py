@@ -7,6 +7,7 @@ says, so that a target's mean over the batch is its expectation. All distances a
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from numpy.typing import ArrayLike
@@ -178,6 +179,100 @@ def double_q_errors(
         e = max((1.0 - c) * e + c * gamma * (e + d) for c in (low, high)) + noise
         d = max((1.0 - c + c * gamma) * d for c in (low, high)) + 2.0 * noise
     return e, d
+
+
+class SoftErrors(NamedTuple):
+    """Of critics and targets suprema of the distances to the soft fixed point, in units of value; and two of lags.
+
+    lag  of |x − ΔQ / α|, x = log π(1|s) − log π(0|s), Q the smaller critic, ΔQ = Q(s,1) − Q(s,0); without unit
+    gap  of the distance between critics and their targets, in units of value
+    """
+
+    critic: float
+    target: float
+    lag: float = 0.0
+    gap: float = 0.0
+
+
+def policy_step_range(
+    weight: ArrayLike, *, learning_rate: float, entropy_coefficient: float, largest_logit: float
+) -> tuple[float, float]:
+    """c(s) = 2 · learning_rate · d(s) · α · π(0|s) π(1|s), where |log π(1|s) − log π(0|s)| ≤ largest_logit.
+
+    One gradient step of two logits down Σ_s d(s) Σ_a π (α log π − Q) moves the difference of the logits by c of the way
+    to (Q(s,1) − Q(s,0)) / α. It is slow where the policy is nearly certain:
+
+    >>> tuple(round(c, 4) for c in policy_step_range([0.5, 0.5], learning_rate=2.0, entropy_coefficient=0.5, largest_logit=2.0))
+    (0.105, 0.25)
+
+    weight               [S]     d(s), the share of each state in the batch, >= 0 and finite
+    learning_rate        scalar  in (0, inf)
+    entropy_coefficient  scalar  α in (0, inf), in units of value per nat
+    largest_logit        scalar  in [0, 700]
+    returns              two scalars, the range that soft_learning_errors takes
+    raises               ValueError as step_range, or if a scalar is out of range
+    source               the derivative of Haarnoja et al. 2018 (arXiv 1812.05905), eq. (7), in a softmax of two logits
+    """
+    alpha = scalar("entropy_coefficient", entropy_coefficient, "(0, inf)")
+    low, high = step_range(weight, learning_rate=learning_rate, scale=2.0 * alpha)
+    # π(0) π(1) = 1 / (2 + 2 cosh x) with x the difference of the logits.
+    return low / (2.0 + 2.0 * math.cosh(scalar("largest_logit", largest_logit, "[0, 700]"))), high / 4.0
+
+
+def soft_learning_errors(
+    updates: int,
+    start: SoftErrors,
+    *,
+    discount: float,
+    entropy_coefficient: float,
+    critic_step: tuple[float, float],
+    policy_step: tuple[float, float],
+    polyak_step: float = 1.0,
+    roundoff: float = 0.0,
+) -> SoftErrors:
+    """e_b = e_t + α·(l + 2·g / α)² / 8;  e_q ← max_c |1 − c|·e_q + c·γ·e_b;  l ← max_c (1 − c)·(l + 2·δ / α);  then targets.
+
+    Discrete SAC with two actions: critics, then the policy with the new critics, then the targets. δ = c·(e_q + γ·e_b) is
+    how far a critic moves, g and l are how far target and policy trail behind. A policy that trails costs value in the
+    second order only:
+
+    >>> options = {"discount": 0.5, "entropy_coefficient": 1.0, "critic_step": (1.0, 1.0), "policy_step": (0.0, 0.0)}
+    >>> [soft_learning_errors(1, SoftErrors(8.0, 8.0, lag), **options).critic for lag in (0.0, 0.5, 1.0)]
+    [4.0, 4.015625, 4.0625]
+
+    updates              integer     k >= 0
+    start                SoftErrors  at the start
+    discount             scalar      γ in [0, 1]
+    entropy_coefficient  scalar      α in (0, inf), in units of value per nat
+    critic_step          two scalars the range of c, as step_range
+    policy_step          two scalars the range of c within [0, 1], as policy_step_range
+    polyak_step          scalar      p in [0, 1], of each update of the target
+    roundoff             scalar      >= 0: what rounding adds to each block in each update
+    returns              SoftErrors  upper bounds; |x − x°| is at most lag + 2·critic / α
+    raises               ValueError if a scalar is out of range
+    source               Haarnoja et al. 2018 (arXiv 1812.05905), Lemmas 1 and 2, with their gaps kept; proofs in the code
+    """
+    k, gamma, p = (
+        integer("updates", updates, 0),
+        scalar("discount", discount, "[0, 1]"),
+        scalar("polyak_step", polyak_step, "[0, 1]"),
+    )
+    alpha, noise = scalar("entropy_coefficient", entropy_coefficient, "(0, inf)"), scalar("roundoff", roundoff, "[0, inf)")
+    critics, policies = _range("critic_step", critic_step), _range("policy_step", policy_step)
+    scalar("policy_step", policies[1], "[0, 1]")
+    q, t, lag, gap = (scalar(f"start.{name}", getattr(start, name), "[0, inf)") for name in SoftErrors._fields)
+    for _ in range(k):
+        # Bootstrap: Σ π (T − α log π) = V_T − α KL(π ‖ π_T), T the smaller target, π_T ∝ exp(T / α), V_T = α log Σ exp(T / α),
+        # which is no expansion. The KL of two softmaxes is the Bregman distance of log Σ exp between their logits, whose
+        # second derivative in the difference x of two logits is π(0) π(1) ≤ 1/4: KL ≤ (x − ΔT / α)² / 8.
+        boot = t + alpha * (lag + 2.0 * gap / alpha) ** 2 / 8.0
+        step = critics[1] * (q + gamma * boot) + noise
+        q = max(abs(1.0 - c) * q + c * gamma * boot for c in critics) + noise
+        # Policy: ∂/∂θ_a of Σ π (α log π − Q) is π_a times what α log π_a − Q_a exceeds its mean by; with two logits that is
+        # ±π(0) π(1) (α x − ΔQ). So x' = (1 − c) x + c ΔQ / α; and ΔQ has moved by two critic steps at most.
+        lag = max((1.0 - c) * (lag + 2.0 * step / alpha) for c in policies) + noise
+        t, gap = (1.0 - p) * t + p * q + noise, (1.0 - p) * (gap + step) + noise
+    return SoftErrors(q, t, lag, gap)
 
 
 def _range(name: str, ends: tuple[float, float]) -> tuple[float, float]:

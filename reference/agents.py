@@ -6,6 +6,7 @@
     expected_sarsa, and sarsa acting ε-greedily on its own q                epsilon_greedy_values
     sarsa under a fixed behaviour, bc, one_step                             behavior_values
     iql                                                                     in_sample_values
+    awr, qwr, sac with discrete actions                                     reference/regularized_agents.py
 
 `learning_errors` and `double_q_errors` bound the distance after finitely many updates, `step_range` and
 `value_step_range` give the step sizes that they take. Boltzmann exploration on an agent's own q has no line: its

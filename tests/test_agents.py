@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 from wrong_agents import WRONG
+from wrong_continuous_agents import WRONG_CONTINUOUS
 from wrong_memories import PlainMemory
+from wrong_on_policy_agents import WRONG as WRONG_ON_POLICY
+from wrong_weighted_agents import WRONG as WRONG_WEIGHTED
 
 import properties._agents_draws as draws
 from properties import AGENT_CLAIMS, AGENTS, CLAIMS, OPERATORS
@@ -31,6 +34,8 @@ EFFORT = replace(PROFILES["dev"], examples=40, shrink=False, diagnose=False)
 PORT = load_port("accelerated")
 TRIALS = [(claim.name, operator) for claim in AGENT_CLAIMS.values() for operator in claim.operators]
 ROOT = Path(__file__).resolve().parent.parent
+EVERY = [*WRONG.values(), *WRONG_CONTINUOUS.values(), *WRONG_ON_POLICY.values(), *WRONG_WEIGHTED.values()]
+"""This file tries the first of them, files of their own the others."""
 
 
 @pytest.mark.parametrize(("claim", "operator"), TRIALS)
@@ -52,13 +57,14 @@ def test_a_plain_memory_is_a_plain_list() -> None:
 
 
 def test_every_claim_can_fail_and_every_agent_can_be_refuted() -> None:
-    assert set(AGENT_CLAIMS) - {wrong.claim for wrong in WRONG.values()} == set()
+    assert set(AGENT_CLAIMS) - {wrong.claim for wrong in EVERY} == set()
     assert {operator for _, operator in TRIALS} == set(AGENTS)
 
 
 def test_what_is_caught_is_caught_by_a_wrong_agent() -> None:
-    seen = {wrong.sighting: wrong.claim for wrong in WRONG.values() if wrong.sighting}
-    assert seen == {slug: caught.claim for slug, caught in CAUGHT.items()}
+    seen = {(wrong.sighting, wrong.claim) for wrong in EVERY if wrong.sighting}
+    assert {slug for slug, _ in seen} == set(CAUGHT)
+    assert {(slug, caught.claim) for slug, caught in CAUGHT.items()} <= seen
 
 
 def test_operators_and_agents_are_kept_apart() -> None:
@@ -95,7 +101,7 @@ def simulated(rule: str, drawn: np.random.Generator) -> np.ndarray[Any, Any]:
     return np.asarray(q.mean(axis=0))
 
 
-@pytest.mark.parametrize("name", [name for name, entry in LEDGER.items() if name in AGENT_CLAIMS])
+@pytest.mark.parametrize("name", [name for name in LEDGER if hasattr(draws, name)])
 def test_what_is_due_of_a_loop_is_what_simulation_says(name: str) -> None:
     case = LEDGER[name].cases[0]
     rule = case.name.rpartition(" ")[2]

@@ -214,7 +214,7 @@ def test_bugs_lists_the_catalogue_and_what_is_open() -> None:
     done = verify("--bugs", "--ops", "gae")
     assert done.returncode == 0
     assert "gae/rewards-shifted: " in done.stdout and "https://github.com/openai/spinningup/issues/50" in done.stdout
-    assert "polyak_update/" not in done.stdout and "td3-policy-delay-off-by-one: " in done.stdout
+    assert "polyak_update/" not in done.stdout and "modular-rl-reward-filter-after-storing: " in done.stdout
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:

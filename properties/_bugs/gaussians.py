@@ -221,5 +221,4 @@ PROBES: dict[str, tuple[Probe, ...]] = {
 
 OPEN: dict[str, str] = {
     "nested-kl-sum-then-reduce": "no such operator in the contract: the divergence of an action of several components",
-    "approx-kl-signed-estimator": "no such operator in the contract: a divergence estimated from samples; waits for an agent (ppo)",
 }

@@ -277,14 +277,12 @@ PROBES: dict[str, tuple[Probe, ...]] = {
 }  # fmt: skip
 
 _NO_VALUE_CLIPPING = "no such operator in the contract: PPO's clipped value loss"
-_PPO = "an agent's: no operator sees a rollout's batches; waits for an agent (ppo)"
 OPEN: dict[str, str] = dict.fromkeys(
     ("ppo-value-clip-min", "ppo-value-clip-min-rllib", "ppo-value-clip-around-zero", "ppo-value-clip-uses-current-prediction"),
     _NO_VALUE_CLIPPING,
-) | dict.fromkeys(("ppo-batcher-not-reset", "ppo-last-sample-dropped", "minibatch-split-count"), _PPO) | {
-    "modular-rl-reward-filter-after-storing": "an agent's: the reward is stored before it is filtered; waits for an agent (trpo)",
+) | {
+    "modular-rl-reward-filter-after-storing": "an agent's: the reward is stored, then filtered; no agent here filters rewards",
     "value-clip-fraction-ratio": "no such operator in the contract: the fraction of clipped ratios that PPO logs",
-    "trlx-ratio-not-one-at-start": "an agent's: the log-ratio is an operator's input; waits for an agent (ppo)",
     "recurrent-ppo-masked-mean": "no operator takes padding: losses are element by element; waits for a recurrent agent (ppo)",
     "acer-bias-correction-advantage": "no such operator in the contract: ACER",
 }  # fmt: skip

@@ -157,7 +157,4 @@ PROBES: dict[str, tuple[Probe, ...]] = {
     "temperature_loss_gradient": (_TUNED,),
 }  # fmt: skip
 
-OPEN: dict[str, str] = {
-    "sac-pi-loss-updates-critics": "an agent's: which parameters an optimiser moves; waits for an agent (sac)",
-    "sac-discrete-mean-over-actions": "no such operator in the contract: the loss of a discrete policy, summed over its actions",
-}
+OPEN: dict[str, str] = {}

@@ -180,17 +180,12 @@ PROBES: dict[str, tuple[Probe, ...]] = {name: _questions(name) for name in TARGE
 PROBES["value_target"] += (probe(REWARD, ENDED, VALUE[:, None], discount=0.75),)
 """And what it makes of a column."""
 
-_AGENTS = "an agent's, no operator's: waits for accelerated/agents"
 _CQL = "no such operator in the contract: the conservative penalty of CQL and its backup"
 OPEN: dict[str, str] = {
     "maro-double-dqn-missing-selection": "every call lacks an argument and crashes: nothing tells that from another crash",
-    "sac-next-action-from-target-actor": f"{_AGENTS} (sac: whose action and log-probability the target is given)",
-    "td3-policy-delay-off-by-one": f"{_AGENTS} (td3: when the actor is updated)",
-    "twin-critics-identical-init": f"{_AGENTS} (td3, sac: how the critics are initialised)",
     "cql-deterministic-backup-sampled-action": _CQL,
     "cql-next-policy-actions-evaluated-at-next-obs": _CQL,
     "bootstrap-mask-mean-normalisation": "no such operator in the contract: a mean over the samples that an ensemble's mask keeps",
-    "lecture-ddpg-target-at-the-current-pair": f"{_AGENTS} (ddpg: at which state and action the next value is taken)",
 }
 
 _TORCHRL = "https://github.com/pytorch/rl/blob/main/torchrl/objectives/value/functional.py"

@@ -1,4 +1,4 @@
-"""Train what the README's tables show: `python -m benchmarks.experiments offline --data DIR`, or `classic`, or `continuous`.
+"""Train what the README's tables show: `python -m benchmarks.experiments offline --data DIR`; others need no data.
 
 Each run is one command of `accelerated.agents.train`; what it measured goes to benchmarks/results/<experiment>/<run>.json with the
 command, configuration, seeds, versions, commit, machine and the source of its data. A run whose result is there is skipped.
@@ -125,6 +125,37 @@ AWR_PRESETS = {"Hopper-v4": "author:hopper", "Walker2d-v4": "author:walker2d"}
 """Its authors' learning rates are the task's."""
 
 
+class Race(NamedTuple):
+    """A task of which every episode has `length` steps: how long it is trained for, and which return counts as solved."""
+
+    steps: int
+    length: int
+    threshold: float
+
+
+RACES = {
+    "Reacher-v4": Race(300_000, 50, -7.0),
+    "Pendulum-v1": Race(300_000, 200, -300.0),
+    "Swimmer-v4": Race(500_000, 1000, 90.0),
+    "HalfCheetah-v4": Race(1_000_000, 1000, 1000.0),
+}
+"""Thresholds of Reacher and Swimmer are Q-Prop's; its HalfCheetah is raced to 4700, over ten million steps and more."""
+RACERS: dict[str, tuple[str, ...]] = {
+    "trpo": ("qprop", "--preset", "trpo", "--set", "envs=5"),
+    "qprop": ("qprop", "--set", "envs=5"),
+    "qprop_as_coded": ("qprop", "--preset", "author", "--set", "envs=5"),
+    "ddpg": ("ddpg", "--preset", "q_prop"),
+}
+"""TRPO-GAE here is Q-Prop without its control variate: networks, baseline, batch and trust region are the same."""
+
+
+def on_policy(data: Path) -> Iterator[Experiment]:
+    """Q-Prop against TRPO-GAE and DDPG: how many episodes until a return."""
+    for racer, words in RACERS.items():
+        for task, race in RACES.items():
+            yield Experiment(f"{task}-{racer}", (*words, "--env", task), race.steps, evaluations=30)
+
+
 def continuous(data: Path) -> Iterator[Experiment]:
     """The tasks of QWR's poster at 100,000 steps."""
     for system, words in SYSTEMS.items():
@@ -151,7 +182,7 @@ def classic(data: Path) -> Iterator[Experiment]:
             yield Experiment(f"{environment}-{piece}", (agent, "--env", environment, "--preset", preset, *cut, *words), steps)
 
 
-EXPERIMENTS = {"offline": offline, "classic": classic, "continuous": continuous}
+EXPERIMENTS = {"offline": offline, "classic": classic, "continuous": continuous, "on_policy": on_policy}
 
 
 def main() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from accelerated.agents.checkpoints import write_atomically
-from benchmarks.experiments import CLASSIC, OFFLINE, PIECES, SYSTEMS, TASKS
+from benchmarks.experiments import CLASSIC, OFFLINE, PIECES, RACERS, RACES, SYSTEMS, TASKS, Race
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -65,6 +66,31 @@ def continuous() -> Iterator[str]:
             yield f"| {system} | {' | '.join(cells)} |"
 
 
+def on_policy() -> Iterator[str]:
+    """Episodes until the evaluated return was the threshold or more, and the return at the end."""
+    heads = [f"{task}, to {race.threshold:g} | return after {race.steps // race.length:,}" for task, race in RACES.items()]
+    yield f"| | {' | '.join(heads)} |"
+    yield f"|---{'|---' * 2 * len(RACES)}|"
+    for racer in RACERS:
+        found = [result("on_policy", f"{task}-{racer}") for task in RACES]
+        if any(found):
+            cells = [f"{solved(one, race)} | {cell(one, 'return')}" for one, race in zip(found, RACES.values(), strict=True)]
+            yield f"| {racer} | {' | '.join(cells)} |"
+
+
+def solved(found: dict[str, Any] | None, race: Race) -> str:
+    """The median over seeds of the episodes until the threshold, a seed that never reached it the last; and how many reached it."""
+    if found is None:
+        return "-"
+    first: dict[int, float] = {seed: float("inf") for seed in found["run"]["seeds"]}
+    for row in found["evaluations"]:
+        if row["return"] >= race.threshold:
+            first[row["seed"]] = min(first[row["seed"]], row["step"] / race.length)
+    median = statistics.median_high(first.values())
+    reached = f"{sum(episodes < float('inf') for episodes in first.values())} of {len(first)}"
+    return f"{median:,.0f} ({reached})" if median < float("inf") else f"never ({reached})"
+
+
 def toy_maze() -> Iterator[str]:
     """Values and policies against V*, over data seeds."""
     yield "| | V(start) | mean distance to V\\* | return of its policy | of the greedy one |"
@@ -93,6 +119,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "offline": offline,
     "classic": classic,
     "continuous": continuous,
+    "on_policy": on_policy,
     "toy_maze": toy_maze,
     "overestimation": overestimation,
 }

@@ -156,6 +156,32 @@ def on_policy(data: Path) -> Iterator[Experiment]:
             yield Experiment(f"{task}-{racer}", (*words, "--env", task), race.steps, evaluations=30)
 
 
+NARROW = ("--set", "hidden=64,64", "--set", "batch_size=128", "--set", "random_steps=500", "--set", "learning_starts=500")
+FASTER = ("--set", "policy_learning_rate=1e-3", "--set", "critic_learning_rate=1e-3")
+NEARER = ("--set", "discount=0.98", "--set", "polyak_step=0.01")
+WORLD, ARM, POLE = "CliffWalking-v1", "Pendulum-v1", "CartPole-v1"
+SMALL: dict[str, tuple[tuple[str, ...], str, int]] = {
+    **{name: ((name,), WORLD, 100) for name in ("value_iteration", "q_value_iteration")},
+    **{name: ((name,), WORLD, 20_000) for name in ("q_learning", "sarsa", "expected_sarsa", "online_q_iteration")},
+    "double_q_learning": (("double_q_learning",), WORLD, 100_000),
+    "fitted_q_iteration": (("fitted_q_iteration", *changed("epsilon_start=0.1", "epsilon_end=0.1")), WORLD, 20_000),
+    "cem": (("cem", *NARROW, "--set", "critic_learning_rate=1e-3"), ARM, 6_000),
+    "ddpg": (("ddpg", *NARROW, *FASTER, *NEARER), ARM, 20_000),
+    "td3": (("td3", *NARROW, *FASTER, *NEARER), ARM, 20_000),
+    "sac": (("sac", *NARROW, *FASTER), ARM, 20_000),
+    "reinforce": (("reinforce", "--preset", "classic:cartpole"), POLE, 50_000),
+    "ppo": (("ppo", "--preset", "classic:cartpole"), POLE, 50_000),
+    "trpo": (("trpo", "--preset", "classic:cartpole"), POLE, 50_000),
+}  # fmt: skip
+"""Agent, world and steps of what is trained in minutes."""
+
+
+def small(data: Path) -> Iterator[Experiment]:
+    """Every agent that no other experiment shows, and those of continuous actions, in a small world."""
+    for name, (words, world, steps) in SMALL.items():
+        yield Experiment(f"{world}-{name}", (*words, "--env", world), steps)
+
+
 def continuous(data: Path) -> Iterator[Experiment]:
     """The tasks of QWR's poster at 100,000 steps."""
     for system, words in SYSTEMS.items():
@@ -182,7 +208,7 @@ def classic(data: Path) -> Iterator[Experiment]:
             yield Experiment(f"{environment}-{piece}", (agent, "--env", environment, "--preset", preset, *cut, *words), steps)
 
 
-EXPERIMENTS = {"offline": offline, "classic": classic, "continuous": continuous, "on_policy": on_policy}
+EXPERIMENTS = {"offline": offline, "classic": classic, "continuous": continuous, "on_policy": on_policy, "small": small}
 
 
 def main() -> None:

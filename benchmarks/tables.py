@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerated.agents.checkpoints import write_atomically
-from benchmarks.experiments import CLASSIC, OFFLINE, PIECES, RACERS, RACES, SYSTEMS, TASKS, Race
+from benchmarks.experiments import CLASSIC, OFFLINE, PIECES, RACERS, RACES, SMALL, SYSTEMS, TASKS, Race
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -55,6 +55,24 @@ def classic() -> Iterator[str]:
     yield f"| zoo's DQN | {' | '.join(ZOO[environment] for environment in CLASSIC)} |"
 
 
+BESIDE = {
+    "sac": "-98", "td3": "-164", "ddpg": "-177", "ppo": "500.0 ± 0.0", "trpo": "500.0 ± 0.0",
+    **dict.fromkeys(("value_iteration", "q_value_iteration", "q_learning", "double_q_learning"), "-13, the optimum"),
+    **dict.fromkeys(("fitted_q_iteration", "online_q_iteration"), "-13, the optimum"),
+}  # fmt: skip
+"""rl-baselines3-zoo's, one seed each; of SAC, TD3 and DDPG at as many steps, of PPO and TRPO at 100,000."""
+
+
+def small() -> Iterator[str]:
+    """Returns of the last evaluation in small worlds."""
+    yield "| agent | world | steps | return | beside |"
+    yield "|---|---|---|---|---|"
+    for name, (_, world, steps) in SMALL.items():
+        found = result("small", f"{world}-{name}")
+        if found:
+            yield f"| {name} | {world} | {steps:,} | {cell(found, 'return')} | {BESIDE.get(name, '-')} |"
+
+
 def continuous() -> Iterator[str]:
     """Returns of the last evaluation beside others' at as many steps."""
     yield f"| | {' | '.join(f'{task} | others' for task in TASKS)} |"
@@ -91,6 +109,18 @@ def solved(found: dict[str, Any] | None, race: Race) -> str:
     return f"{median:,.0f} ({reached})" if median < float("inf") else f"never ({reached})"
 
 
+def bit_flip() -> Iterator[str]:
+    """Returns over the largest possible ones, by bits."""
+    found = result("bit_flip", "bit_flip")
+    rows = [] if found is None else found["results"]
+    bits = sorted({row["bits"] for row in rows})
+    yield f"| | {' | '.join(f'{count} bits' for count in bits)} |"
+    yield f"|---{'|---' * len(bits)}|"
+    for name in dict.fromkeys(row["algorithm"] for row in rows):
+        by_bits = {row["bits"]: row["return"] for row in rows if row["algorithm"] == name}
+        yield f"| {name} | {' | '.join(spread(by_bits[count]) for count in bits)} |"
+
+
 def toy_maze() -> Iterator[str]:
     """Values and policies against V*, over data seeds."""
     yield "| | V(start) | mean distance to V\\* | return of its policy | of the greedy one |"
@@ -118,8 +148,10 @@ def overestimation() -> Iterator[str]:
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "offline": offline,
     "classic": classic,
+    "small": small,
     "continuous": continuous,
     "on_policy": on_policy,
+    "bit_flip": bit_flip,
     "toy_maze": toy_maze,
     "overestimation": overestimation,
 }

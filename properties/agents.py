@@ -74,7 +74,8 @@ def continuous_learner(
     before the step. An agent that is also made in finite worlds is here called <name>_continuous_agent.
 
     dynamics [n, n], control [n, D], state_cost [n, n], control_cost [D, D], start [n]: A, B, Q, R and the first state
-    low, high  [D], to which the world clips actions before they cost and move anything
+    low, high  [D], to which the world clips actions before they cost and move anything; infinite ones where nothing is squashed or
+               drawn uniformly
     options    hyper-parameters by name; what is not given has the agent's default. torso "quadratic" with hidden () is a critic
                w.[z, z z'] + b of z = [x, u], hidden () a linear policy, tanh_mean False one without tanh.
                max_episode_steps is the world's time limit, the only end that an episode has; start_half_width [n] draws the first
@@ -83,9 +84,11 @@ def continuous_learner(
     [seeds, batch, n] or [seeds, envs, T, n], actions with D and behavior with 2 D (mean and log_std) in the place of n, and
       critic(observations, actions)   [seeds, N, n], [seeds, N, D] -> Q by network, "critic" and "target_critic",
                                       [seeds, members, N]
-      policy(observations)            "mean" [seeds, N, D] before any clipping, "log_std" where there is one, "target_policy", the
-                                      mean of the target's, where there is one
+      policy(observations)            "mean" [seeds, N, D], the action itself: after tanh, in the world's units, before any clipping;
+                                      "log_std" where there is one, "target_policy", the mean of the target's, where there is one
       value(observations)             V where there is one, [seeds, N]; at the beginning of an episode where it depends on time
+    parameters() of an agent that learns its entropy coefficient has "temperature/log_coefficient". Critics of ddpg, td3, cem and
+    qprop move down (y - Q)², those of sac down half of that; noise and its clips count in half widths of the box.
     """
 
 

@@ -109,6 +109,13 @@ def _step(folder: Path) -> int:
 
 
 SMALL = ["--set", "hidden=8", "--set", "batch_size=8", "--episodes", "1", "--seeds", "2"]
+
+
+def online(agent: str, *fields: str) -> list[str]:
+    """In Pendulum, with a configuration of these fields."""
+    return [agent, "--env", "Pendulum-v1", "--episodes", "1", "--seeds", "2", *(w for field in fields for w in ("--set", field))]
+
+
 ONLINE = {
     "dqn": [
         "dqn",
@@ -164,7 +171,16 @@ ONLINE = {
         "--set",
         "buffer_size=50",
     ],
+    "sac": online("sac", "hidden=8", "batch_size=8", "random_steps=20", "learning_starts=30", "buffer_size=60"),
+    "ddpg": online("ddpg", "hidden=8", "batch_size=8", "random_steps=20", "learning_starts=30", "exploration=ornstein_uhlenbeck"),
+    "awr": online("awr", "hidden=8", "batch_size=8", "update_every=30", "buffer_size=70", "value_steps=3", "policy_steps=3"),
+    "qwr": online("qwr", "hidden=8", "batch_size=8", "update_every=30", "buffer_size=70", "critic_steps=3", "policy_steps=3"),
+    "qwr on data": online("qwr", "hidden=8", "batch_size=8", "critic_steps=6", "policy_steps=6"),
+    "ppo": online("ppo", "hidden=8", "batch_size=8", "update_every=30", "epochs=2", "decay_steps=150"),
+    "qprop": online("qprop", "hidden=8", "batch_size=8", "update_every=30", "buffer_size=70", "learning_starts=40"),
 }
+DATA = {"iql": "60", "qwr on data": "150"}
+"""Steps on the dataset of those that have one."""
 
 
 @pytest.mark.parametrize("name", ONLINE)
@@ -172,8 +188,8 @@ def test_a_run_stopped_at_each_checkpoint_is_the_whole_run(
     name: str, pendulum: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the middle of episodes, with a full memory, before and after the data ends: parameters, moments, priorities, rows."""
-    steps = ["--steps", "60" if name == "iql" else "150", "--checkpoint-every", "37", "--evaluate-every", "50", "--log-every", "10"]
-    order = [*ONLINE[name], *steps] + (["--dataset", str(pendulum)] if name == "iql" else [])
+    steps = ["--steps", DATA.get(name, "150"), "--checkpoint-every", "37", "--evaluate-every", "50", "--log-every", "10"]
+    order = [*ONLINE[name], *steps] + (["--dataset", str(pendulum)] if name in DATA else [])
     whole, broken, saved = tmp_path / "whole", tmp_path / "broken", running.save_checkpoint
     assert main([*order, "--out", str(whole)]) == 0
 

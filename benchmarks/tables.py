@@ -109,6 +109,18 @@ def solved(found: dict[str, Any] | None, race: Race) -> str:
     return f"{median:,.0f} ({reached})" if median < float("inf") else f"never ({reached})"
 
 
+def gradient_variance() -> Iterator[str]:
+    """At the last measurement of each run, over the variance of TRPO-GAE's gradient on the same batches."""
+    yield "| task | estimator | weight | variance | distance of the means |"
+    yield "|---|---|---|---|---|"
+    for path in sorted((RESULTS / "gradient_variance").glob("*.json")):
+        readings = json.loads(path.read_text())["readings"]
+        last = max(one["step"] for one in readings)
+        for one in (one for one in readings if one["step"] == last and one["seed"] == readings[0]["seed"]):
+            ratio = f"{one['ratio']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+            yield f"| {path.stem} at {last:,} | {one['estimator']} | {one['weight']:.2f} | {ratio} | {one['mean_distance']:.2g} |"
+
+
 def bit_flip() -> Iterator[str]:
     """Returns over the largest possible ones, by bits."""
     found = result("bit_flip", "bit_flip")
@@ -151,6 +163,7 @@ TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "small": small,
     "continuous": continuous,
     "on_policy": on_policy,
+    "gradient_variance": gradient_variance,
     "bit_flip": bit_flip,
     "toy_maze": toy_maze,
     "overestimation": overestimation,

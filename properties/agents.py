@@ -84,7 +84,7 @@ def continuous_learner(
     [seeds, batch, n] or [seeds, envs, T, n], actions with D and behavior with 2 D (mean and log_std) in the place of n, and
       critic(observations, actions)   [seeds, N, n], [seeds, N, D] -> Q by network, "critic" and "target_critic",
                                       [seeds, members, N]
-      policy(observations)            "mean" [seeds, N, D], the action itself: after tanh, in the world's units, before any clipping;
+      policy(observations)            "mean" [seeds, N, D], the action: after tanh, in the world's units, before any clipping;
                                       "log_std" where there is one, "target_policy", the mean of the target's, where there is one
       value(observations)             V where there is one, [seeds, N]; at the beginning of an episode where it depends on time
     parameters() of an agent that learns its entropy coefficient has "temperature/log_coefficient". Critics of ddpg, td3, cem and

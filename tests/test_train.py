@@ -312,6 +312,12 @@ def test_lists_show_every_agent(flag: str, capsys: pytest.CaptureFixture[str]) -
     assert all(name in printed for name in AGENTS)
 
 
+def test_biased_presets_are_labelled(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["qprop", "--list-presets"]) == 0
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines()}
+    assert {name for name, line in lines.items() if "BIASED" in line} == {"author", "author:aggressive", "mixed"}
+
+
 def test_a_run_leaves_curve_checkpoint_and_scores(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     out = tmp_path / "out"

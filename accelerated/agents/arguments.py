@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument(
         "--env", metavar="ID", help="where the agent acts and is evaluated; a dataset may name its own; `none`: no evaluation"
     )
-    it.add_argument("--preset", default=None, metavar="NAME", help="named hyper-parameters (default: author); see --list-presets")
+    it.add_argument("--preset", default=None, metavar="NAME", help="named hyper-parameters (default: the first of --list-presets)")
     it.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any field of the configuration; repeatable")
     it.add_argument("--seeds", type=positive, default=1, metavar="N", help="independent agents trained side by side (default: 1)")
     it.add_argument("--first-seed", type=natural, default=0, metavar="I", help="the seeds are I ... I + N - 1 (default: 0)")

@@ -77,8 +77,10 @@ def told(config: Any) -> dict[str, Any]:
 
 
 def presets(agent: Any) -> list[tuple[str, str]]:
-    """Each preset and what it changes from the defaults."""
-    return [
-        (name, ", ".join(f"{key}={value}" for key, value in changes.items()) or "the defaults")
-        for name, changes in agent.PRESETS.items()
-    ]
+    """Each preset, what it changes from the defaults, and what the agent's NOTES warn of."""
+    notes = getattr(agent, "NOTES", {})
+    found = []
+    for name, changes in agent.PRESETS.items():
+        told = ", ".join(f"{key}={value}" for key, value in changes.items()) or "the defaults"
+        found.append((name, f"{told}; {notes[name]}" if name in notes else told))
+    return found

@@ -61,6 +61,9 @@ PRESETS: dict[str, dict[str, object]] = {
     "trpo": {"estimator": "trpo"},  # the same path without the critic
     "mixed": {"estimator": "mixed"},  # BIASED: direct mixing, as the paper's comparison has it
 }
+AS_CODED = "BIASED: weights from the sample that they weigh, one half standardised, two critics"
+NOTES = {"author": AS_CODED, "author:aggressive": AS_CODED, "mixed": "BIASED: the critic's half is not what is taken away"}
+"""What `--list-presets` warns of."""
 
 
 # ------------------------------------------------------------------------------------------------------- networks

@@ -221,6 +221,25 @@ def test_a_search_that_fails_leaves_every_bit() -> None:
         assert tensor[1].numpy().tobytes() == begin[name][1].numpy().tobytes()
 
 
+def test_a_seed_without_curvature_stays_and_the_others_go() -> None:
+    """The second seed's divergence bends down, which a mean KL does only by rounding; gradients that are no numbers are told."""
+    parameters = {"a": torch.tensor([[0.5, 1.0], [0.5, 1.0]])}
+    begin, bend = parameters["a"].clone(), torch.tensor([1.0, -1.0])
+
+    def surrogate(at: dict[str, Tensor]) -> Tensor:
+        return at["a"].sum(1)
+
+    def divergence(at: dict[str, Tensor]) -> Tensor:
+        return bend * (at["a"] - begin).square().sum(1)
+
+    options: dict[str, Any] = {"max_kl": 0.01, "iterations": 10, "damping": 0.0, "shrink": 0.5, "max_backtracks": 3}
+    found = trust_regions.ascend(parameters, surrogate, divergence, **options)
+    assert found["accepted"].tolist() == [1, 0] and found["kl"][1] == 0
+    assert bool((parameters["a"][0] != begin[0]).all()) and torch.equal(parameters["a"][1], begin[1])
+    with pytest.raises(ValueError, match="must not be NaN"):
+        trust_regions.ascend(parameters, lambda at: at["a"].sum(1) * torch.nan, divergence, **options)
+
+
 @SPACES
 def test_after_every_round_the_policy_is_within_the_trust_region(space: Space) -> None:
     """The KL of the policies before and after, by formulas of this test."""

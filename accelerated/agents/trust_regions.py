@@ -32,10 +32,11 @@ def ascend(
 
     H is the Hessian of the divergence where it is 0: the Fisher matrix, where the divergence is a mean KL. The step has x'Hx / 2 =
     max_kl at first (damping included), and is shrunk until the surrogate is larger than before and the divergence at most max_kl.
-    A seed that finds no such step keeps its parameters, bit for bit.
+    A seed that finds no such step keeps its parameters, bit for bit; so does one whose H + damping·I the solver finds not to be
+    positive definite, as rounding can make it where a policy is nearly certain of its actions.
 
     returns  [seeds] each: kl and surrogate where the seed ends, whether a step was accepted, and how often it was shrunk
-    raises   ValueError if a seed's Hessian is not positive definite where the solver looks
+    raises   ValueError if a gradient is not finite
     """
     point = {name: tensor.detach().requires_grad_() for name, tensor in parameters.items()}
     gradient = _flat(_slopes(surrogate(point), point, create_graph=False))
@@ -44,7 +45,12 @@ def ascend(
     enough = (gradient.norm(dim=1) * torch.finfo(gradient.dtype).eps ** (2 / 3)).tolist()
 
     def direction(seed: int, ask: Callable[[Tensor], Tensor]) -> Tensor:
-        return natural_step(gradient[seed], ask, max_kl=max_kl, iterations=iterations, tolerance=enough[seed], damping=damping)
+        try:
+            return natural_step(gradient[seed], ask, max_kl=max_kl, iterations=iterations, tolerance=enough[seed], damping=damping)
+        except ValueError as error:
+            if "positive definite" not in str(error):
+                raise
+            return torch.zeros_like(gradient[seed])
 
     steps = torch.stack(together(direction, product, torch.zeros_like(gradient)))
     at: dict[int, list[tuple[Tensor, Tensor]]] = {seed: [] for seed in range(len(steps))}

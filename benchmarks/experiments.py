@@ -79,6 +79,14 @@ OFFLINE = {
     ),
 }
 """Settings are the authors' for the domain; for the first maze CORL's (expectile 0.7, inverse temperature 3, raw rewards)."""
+WEIGHTED: dict[str, tuple[tuple[str, ...], int]] = {
+    "awr": (("awr", "--preset", "author:hopper"), 48_000),
+    "qwr": (("qwr",), 40_000),
+    "qwr_max": (("qwr", "--preset", "author:max"), 40_000),
+    "qwr_mean": (("qwr", "--preset", "author:mean"), 40_000),
+}
+"""Regressions on data, with the authors' settings for acting: 40 rounds of AWR, 20 of QWR."""
+EXPERTS = "hopper-tp-medium-expert"
 PIECES = {
     "dqn": (),
     "double": ("double=true",),
@@ -198,6 +206,12 @@ def offline(data: Path) -> Iterator[Experiment]:
             yield Experiment(f"{name}-{agent}", told, steps, evaluations=evaluations)
 
 
+def weighted(data: Path) -> Iterator[Experiment]:
+    """AWR and QWR on data of half an expert."""
+    for name, (words, steps) in WEIGHTED.items():
+        yield Experiment(f"{EXPERTS}-{name}", (*words, "--dataset", str(data / f"{EXPERTS}.npz")), steps)
+
+
 def classic(data: Path) -> Iterator[Experiment]:
     """DQN, each piece of Rainbow alone, and all of them."""
     for environment, (preset, steps, support, pieces, cut) in CLASSIC.items():
@@ -208,7 +222,14 @@ def classic(data: Path) -> Iterator[Experiment]:
             yield Experiment(f"{environment}-{piece}", (agent, "--env", environment, "--preset", preset, *cut, *words), steps)
 
 
-EXPERIMENTS = {"offline": offline, "classic": classic, "continuous": continuous, "on_policy": on_policy, "small": small}
+EXPERIMENTS = {
+    "offline": offline,
+    "classic": classic,
+    "continuous": continuous,
+    "on_policy": on_policy,
+    "small": small,
+    "weighted": weighted,
+}
 
 
 def main() -> None:

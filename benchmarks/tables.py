@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerated.agents.checkpoints import write_atomically
-from benchmarks.experiments import CLASSIC, OFFLINE, PIECES, RACERS, RACES, SMALL, SYSTEMS, TASKS, Race
+from benchmarks.experiments import CLASSIC, EXPERTS, OFFLINE, PIECES, RACERS, RACES, SMALL, SYSTEMS, TASKS, WEIGHTED, Race
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -41,6 +41,16 @@ def offline() -> Iterator[str]:
             steps = next(one["run"]["steps"] for one in found.values() if one)
             cells = [cell(one, "score") for one in found.values()]
             yield f"| {name} | {steps:,} | {' | '.join(cells)} | {PUBLISHED.get(name, '-')} |"
+
+
+def weighted() -> Iterator[str]:
+    """Normalized scores of the last evaluation."""
+    yield "| agent | updates | score |"
+    yield "|---|---|---|"
+    for name, (_, steps) in WEIGHTED.items():
+        found = result("weighted", f"{EXPERTS}-{name}")
+        if found:
+            yield f"| {name} | {steps:,} | {cell(found, 'score')} |"
 
 
 def classic() -> Iterator[str]:
@@ -159,6 +169,7 @@ def overestimation() -> Iterator[str]:
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
     "offline": offline,
+    "weighted": weighted,
     "classic": classic,
     "small": small,
     "continuous": continuous,

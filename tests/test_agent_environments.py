@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 gymnasium = pytest.importorskip("gymnasium")
 
-from accelerated.agents import probes  # noqa: E402
+from accelerated.agents import gymnasium_copies, probes  # noqa: E402
 from accelerated.agents.environments import Worlds, worlds  # noqa: E402
 from accelerated.agents.episodes import Step, episode_seed  # noqa: E402
 from accelerated.agents.finite_processes import process_from_arrays, process_from_table  # noqa: E402
@@ -349,3 +349,16 @@ def test_unknown_games_and_options_are_refused() -> None:
     for option in ({"repeat_action_probability": 2.0}, {"colour": "red"}):
         with pytest.raises(ValueError, match="repeat_action_probability"):
             worlds("ALE/Pong-v5", seeds=[0], **option)
+
+
+def test_mujocos_warnings_are_told_once_and_those_about_models_never(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mujoco")
+    monkeypatch.setattr(gymnasium_copies, "TOLD", set())
+    for _ in range(2):
+        worlds("HalfCheetah-v4", seeds=(0, 1)).close()
+    assert capfd.readouterr().err == ""
+    for time in (1, 2):
+        gymnasium_copies.told_once(f"Nan, Inf or huge value in QACC at DOF 0. The simulation is unstable. Time = {time}")
+    assert capfd.readouterr().err == "mujoco: Nan, Inf or huge value in QACC at DOF 0. The simulation is unstable. Time = 1\n"

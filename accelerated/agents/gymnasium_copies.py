@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -101,8 +102,10 @@ def made(name: str, **options: Any) -> Any:
     """One environment of Gymnasium's registry; a missing package and an unknown option are one clear line each."""
     try:
         make = functools.partial(_quietly_made, name, **options)
-        box = "box2d" in str(getattr(gymnasium.registry.get(name), "entry_point", ""))
-        return Renewed(make) if box else make()
+        entry = str(getattr(gymnasium.registry.get(name), "entry_point", ""))
+        if "mujoco" in entry:
+            _hear_mujoco()
+        return Renewed(make) if "box2d" in entry else make()
     except (ImportError, gymnasium.error.DependencyNotInstalled) as error:
         text = f'{name} needs a package that is not installed; try pip install "touchstone[agents]"'
         raise ImportError(f"{text}: {str(error).splitlines()[0]}") from error
@@ -116,6 +119,26 @@ def _quietly_made(name: str, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there is a newer version
         return gymnasium.make(name, disable_env_checker=True, **options)
+
+
+TOLD: set[str] = set()
+"""What MuJoCo has warned of in this process."""
+
+
+def _hear_mujoco() -> None:
+    """Take MuJoCo's warnings, which it would print for every copy of an environment."""
+    import mujoco
+
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(told_once)
+
+
+def told_once(text: str) -> None:
+    """Print a warning, but none twice, and none of what a later version of MuJoCo will not read: the models are Gymnasium's."""
+    subject = text.partition(".")[0]
+    if "is deprecated" not in text and subject not in TOLD:
+        TOLD.add(subject)
+        print(f"mujoco: {text}", file=sys.stderr)
 
 
 def check_options(name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:

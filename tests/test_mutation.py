@@ -10,7 +10,7 @@ import pytest
 
 from properties._mutation import _tables
 from properties._mutation._code import compiled, live, planted, takes
-from properties._mutation._judge import INVALID, KILLED, TIMEOUT, Judge
+from properties._mutation._judge import INVALID, KILLED, TIMEOUT, Judge, limited_memory
 from properties._mutation._mutants import forced, mutants, of
 from properties._mutation._score import _chosen, score
 from properties._mutation._source import Function, Mutant, canonical, functions
@@ -138,6 +138,16 @@ def test_a_loop_without_end_is_interrupted(judge: Judge) -> None:
     code = compiled(endless)
     assert judge(Mutant("", made.module, made.name, 1, "endless", "", "", code)).verdict == TIMEOUT
     assert judge(Mutant("", made.module, made.name, 1, "no code", "", "", None)).verdict == INVALID
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell how much memory a process has")
+def test_what_allocates_without_bound_is_refused_memory() -> None:
+    """Untouched zeros cost nothing, so that only the limit can refuse them; afterwards there is none again."""
+    with limited_memory(1 << 30):
+        np.zeros(1 << 29, dtype=np.uint8)
+        with pytest.raises(MemoryError):
+            np.zeros(3 << 30, dtype=np.uint8)
+    assert np.zeros(3 << 30, dtype=np.uint8).nbytes == 3 << 30
 
 
 def _endless(tree: ast.FunctionDef) -> ast.FunctionDef:

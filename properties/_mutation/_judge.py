@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ PATIENCE, FLOOR = 5.0, 1.0
 SPEND = 60.0
 """Seconds of the processor that one mutant may cost in claims; one that outlives them survives."""
 
+ROOM = 4 << 30
+"""Bytes that a trial may allocate beyond what the process has."""
 MOST = 400
 """Recorded calls that one mutant meets at most; the claims come afterwards."""
 
@@ -89,6 +92,27 @@ class Watchdog:
         raise OutOfTime
 
 
+@contextmanager
+def limited_memory(room: int = ROOM) -> Iterator[None]:
+    """At most so many bytes of addresses beyond those that the process has: more is a MemoryError, not the end of the machine's.
+
+    Where the system does not tell how many it has, there is no limit.
+    """
+    held = Path("/proc/self/statm")
+    if not held.exists():
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    soft = int(held.read_text().split()[0]) * resource.getpagesize() + room
+    resource.setrlimit(resource.RLIMIT_AS, (soft if before[1] == resource.RLIM_INFINITY else min(soft, before[1]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 @dataclass(frozen=True)
 class Clean:
     """What a task did with the sound package: seconds of the processor, and the functions that it ran."""
@@ -145,7 +169,7 @@ class Judge:
 
     def _limited(self, mutant: Mutant, seconds: float, trial: Any) -> Any:
         try:
-            with planted(mutant), self._watchdog.allowing(seconds):
+            with planted(mutant), limited_memory(), self._watchdog.allowing(seconds):
                 return trial()
         except OutOfTime:
             return TIMEOUT

@@ -138,10 +138,7 @@ def some(whole: Samples, places: Tensor) -> Samples:
 
 def standardized(advantage: Tensor) -> Tensor:
     """(A − mean) / (standard deviation + 1e-8) over everything of a seed; 0 where all are equal; [seeds, ...]."""
-    rows = advantage.flatten(1)
-    deviation = torch.where(rows.amax(1, keepdim=True) == rows.amin(1, keepdim=True), 0.0, rows - rows.mean(1, keepdim=True))
-    scale = deviation.square().mean(1, keepdim=True).sqrt() + 1e-8
-    return (deviation / scale).reshape(advantage.shape)
+    return normalizers.standardized(advantage, eps=1e-8)
 
 
 # -------------------------------------------------------------------------------------------------- distributions

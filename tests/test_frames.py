@@ -143,3 +143,11 @@ def test_a_call_with_unknown_arguments_cannot_travel() -> None:
 
 def test_results_are_numbered() -> None:
     assert list(results_of((np.ones(2), 3, True))) == ["0", "1", "2"] and results_of(np.ones(2))["0"].shape == (2,)
+
+
+def test_an_absurd_length_is_never_read() -> None:
+    asked: list[int] = []
+    head = io.BytesIO(struct.pack("<4sI", MARK, LARGEST + 1))
+    with pytest.raises(BadFrame, match="no frame"):
+        received(lambda size: asked.append(size) or head.read(size))  # type: ignore[func-returns-value]
+    assert asked == [8]

@@ -9,7 +9,7 @@ import numpy as np
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, narrowing, rounded, stored
 from properties._bugs._record import Draws, Life, Probe, Slope
-from properties._claim import OPERATORS, Absent, Call, Declined, Refuted, Seeded
+from properties._claim import OPERATORS, Absent, Call, Declined, Died, Refuted, Seeded
 from properties._trial import Trial, seeded
 
 Answer = tuple[Floats, ...] | None
@@ -91,6 +91,8 @@ def answer(asked: Asked, question: Probe) -> Answer:
             return _ANSWERED[type(question)](asked, question)
     except (Silent, Absent, Declined) as declined:
         raise Silent from declined
+    except Died:
+        raise
     except (Refuted, Exception):
         return None
 
@@ -110,6 +112,8 @@ def _lived(asked: Asked, life: Life) -> Answer:
         try:
             found = len(held) if method == "len" else getattr(held, method)
             said.append(np.asarray(found(*arguments) if callable(found) else found, dtype=np.float64))
+        except Died:
+            raise
         except Exception:
             said.append(np.asarray(np.nan))
     return tuple(said)

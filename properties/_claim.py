@@ -203,9 +203,21 @@ class Declined(Exception):
     """The port declines one call (NotImplementedError): that example does not count."""
 
 
+class NotAsked(NotImplementedError):
+    """A call that this kind of port cannot be asked, good or bad: no message carries its arguments."""
+
+
 class Refuted(AssertionError):
     """A claim does not hold; carries what was found, what was due, and the bound between them."""
 
     def __init__(self, text: str, *, found: Any = None, due: Any = None, bound: Any = None) -> None:
         super().__init__(text)
         self.text, self.found, self.due, self.bound = text, found, due, bound
+
+
+class Died(Refuted):
+    """The program behind a port crashed, hung or wrote what is no answer; the text begins with one of DEADLY."""
+
+
+DEADLY = ("crashes: ", "hangs: ", "writes to stdout ")
+"""How the detail begins of a verdict on a call that did not come back."""

@@ -110,6 +110,7 @@ def _probed(trial: Trial) -> list[tuple[Probe, Answer]]:
     known = _told.setdefault(trial.port, {})
     if trial.subject not in known:
         asked = PortAsked(Trial(trial.port, trial.subject, clock=trial.clock))
+        known[trial.subject] = []  # a program that dies of a probe is asked no more of them
         known[trial.subject] = [(each, said) for each in probes().get(trial.subject, ()) if (said := _said(asked, each)) != SILENT]
     return known[trial.subject]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from properties._bugs import catalogue
+from properties._claim import DEADLY
 from properties._conventions import CONVENTIONS
 from properties._diagnosis import SINGLE, suspects
 from properties._run import FAILS, Result
@@ -77,7 +78,7 @@ def diagnoses(results: Sequence[Result]) -> list[Diagnosis]:
 def _groups(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
     """The failures that were diagnosed, by operator; by type, too, where the types are explained by different mistakes."""
     groups: list[tuple[str, list[Result]]] = []
-    failed = [r for r in results if r.verdict == FAILS and r.examples]
+    failed = [r for r in results if r.verdict == FAILS and r.examples and not r.detail.startswith(DEADLY)]
     for operator in dict.fromkeys(r.operator for r in failed):
         mine = [r for r in failed if r.operator == operator]
         by_type = {dtype: [r for r in mine if r.dtype == dtype] for dtype in dict.fromkeys(r.dtype for r in mine)}

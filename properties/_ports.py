@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dis
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from properties._claim import RECORDS, Absent
 from properties._conventions import Convention, declared
 
 KNOWN_DTYPES = ("float64", "float32", "bfloat16")
+COMMAND = "command:"
+"""What stands before a port that is a program, not a module."""
+PATIENCE = 20.0
+"""Seconds that one call of an operator may take before it counts as hanging."""
 
 
 class PortError(Exception):
@@ -33,11 +38,14 @@ class Port:
                 is, the argument a position or a keyword's name; without it those claims are absent.
     CONVENTIONS a dict of declared conventions, of those in _conventions.py; {"bad_input": "unchecked"} declares that bad input is
                 undefined behaviour.
+    ABOUT       a dict of what a report says about it: its name, its versions.
     """
 
-    def __init__(self, module: Any, name: str, dtype: str = "float64", device: str = "cpu") -> None:
+    def __init__(
+        self, module: Any, name: str, dtype: str = "float64", device: str = "cpu", settings: Mapping[str, str] | None = None
+    ) -> None:
         self.name, self.dtype, self.device = name, dtype, device
-        self._module = module
+        self._module, self._settings = module, dict(settings or {})
         self._declared = self._declarations()
         make = getattr(module, "on", None)
         if device != "cpu" and not callable(make):
@@ -56,8 +64,23 @@ class Port:
 
     @property
     def conventions(self) -> dict[str, str]:
-        """The conventions that the port declares."""
-        return dict(getattr(self._module, "CONVENTIONS", {}))
+        """The conventions that the port declares, itself or in its settings."""
+        own = dict(getattr(self._module, "CONVENTIONS", {}))
+        for key, value in self._settings.items():
+            if own.get(key, value) != value:
+                raise PortError(f"port {self.name}: its CONVENTIONS say {key!r}: {own[key]!r}, its settings {value!r}")
+        return own | self._settings
+
+    def settled(self) -> None:
+        """Called between trials: Refuted if the port did more than it was asked for."""
+        look = getattr(self._module, "settled", None)
+        if callable(look) and self.name.startswith(COMMAND):
+            look()
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What the port says of itself."""
+        return dict(getattr(self._module, "ABOUT", {}))
 
     def _declarations(self) -> tuple[Convention, ...]:
         try:
@@ -85,8 +108,9 @@ class Port:
         return others[0] if others else RECORDS[operator].bound
 
     def offers(self, operator: str) -> bool:
-        """Whether the port has this operator."""
-        return callable(getattr(self._operators, operator, None))
+        """Whether the port has this operator, and it does more than raise NotImplementedError."""
+        found = getattr(self._operators, operator, None)
+        return callable(found) and not _unwritten(found)
 
     def operator(self, name: str) -> Callable[..., Any]:
         """The port's operator; Absent if it has none."""
@@ -114,7 +138,7 @@ class Port:
 
     def using(self, dtype: str, device: str) -> Port:
         """The same port in another dtype or on another device."""
-        return Port(self._module, self.name, dtype, device)
+        return Port(self._module, self.name, dtype, device, self._settings)
 
     @property
     def native(self) -> type[np.floating[Any]]:
@@ -125,10 +149,25 @@ class Port:
 REFERENCE = Port(reference, "reference")
 
 
-def load_port(where: str, *, dtype: str = "float64", device: str = "cpu") -> Port:
-    """The port at a module name or a path to a .py file; a package that holds a module `port` is tried through that."""
+def load_port(
+    where: str,
+    *,
+    dtype: str = "float64",
+    device: str = "cpu",
+    settings: Mapping[str, str] | None = None,
+    patience: float = PATIENCE,
+    started: Callable[[int], None] = lambda group: None,
+) -> Port:
+    """The port at a module name or a path to a .py file; a package that holds a module `port` is tried through that.
+
+    `command:` and a command line is a program: each call may take `patience` seconds, and `started` is told its process group.
+    """
+    if where.startswith(COMMAND):
+        from properties._command_port import CommandPort
+
+        return Port(CommandPort(where.removeprefix(COMMAND), patience, started), where, dtype, device, settings)
     module = _from_path(Path(where)) if where.endswith(".py") or "/" in where else _from_name(where)
-    return Port(module, where, dtype, device)
+    return Port(module, where, dtype, device, settings)
 
 
 def _from_name(name: str) -> Any:
@@ -158,6 +197,14 @@ def _from_path(path: Path) -> Any:
     except (Exception, SystemExit) as error:
         raise PortError(f"port {path} does not import: {type(error).__name__}: {first_line(error)}") from error
     return module
+
+
+def _unwritten(function: Any) -> bool:
+    """Whether all that a function can do is raise NotImplementedError: one of an adapter that nobody has filled in yet."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_names != ("NotImplementedError",):
+        return False
+    return not any(each.opname.startswith(("RETURN", "YIELD")) for each in dis.get_instructions(code))
 
 
 def first_line(error: BaseException) -> str:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from properties._claim import CLAIMS, RECORDS, SENTENCES, Claim
-from properties._ports import PortError
+from properties._child import cause, end_group
+from properties._claim import CLAIMS, DEADLY, RECORDS, SENTENCES, Claim
+from properties._failure import Failure
+from properties._ports import COMMAND, PATIENCE, PortError
 from properties._run import FAILS, UNDECIDED, Result
 from properties._worker import CLOCK_BYTES, SharedClock
 
-PATIENCE = 20.0
-"""Seconds that one call of an operator may take before it counts as hanging."""
 START_SECONDS = 120.0
 """Seconds that a port may take to import."""
 DEATHS = 2
@@ -35,11 +36,12 @@ class SuiteError(Exception):
 
 
 class Task(NamedTuple):
-    """One claim for one operator in one dtype."""
+    """One claim for one operator in one dtype; or, again, the failure of it that a file holds."""
 
     claim: str
     operator: str
     dtype: str
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Setting:
     profile: str = "ci"
     salt: int = 0
     patience: float = PATIENCE
+    conventions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Worker:
@@ -71,7 +74,10 @@ class Worker:
         self.journal: Path | None = None
         self._clock_path = _empty_file(folder, CLOCK_BYTES)
         self._errors = _empty_file(folder, 0)
-        message = {k: getattr(setting, k) for k in ("port", "device", "profile", "salt")} | {"clock": str(self._clock_path)}
+        # The worker ends a program that hangs; only one that cannot do so is ended, later, itself.
+        self._grace = START_SECONDS if setting.port.startswith(COMMAND) else 0.0
+        shared = ("port", "device", "profile", "salt", "conventions", "patience")
+        message = {k: getattr(setting, k) for k in shared} | {"clock": str(self._clock_path)}
         quiet = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
@@ -79,7 +85,8 @@ class Worker:
                 stdout=subprocess.PIPE, stderr=errors, text=True, env=os.environ | quiet | {"PYTHONPATH": _search_path()},
             )  # fmt: skip
         self._clock = SharedClock(self._clock_path)
-        threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
+        self._ear = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
+        self._ear.start()
 
     def _listen(self, inbox: queue.Queue[tuple[Worker, dict[str, Any]]]) -> None:
         assert self._process.stdout is not None
@@ -98,14 +105,23 @@ class Worker:
             return
 
     def waiting(self) -> float:
-        """Seconds since the running call of the port began; 0 between calls."""
+        """Seconds since the running call of the port began (a program's: since it was to be given up); 0 between calls."""
         began = self._clock.value
-        return time.monotonic() - began if began else 0.0
+        return time.monotonic() - began - self._grace if began else 0.0
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once, and the program that it had started."""
         self._process.kill()
         self._process.wait()
+        self._ear.join(timeout=1.0)
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        if not self._ear.is_alive():  # else a process that the port started holds the other end
+            self._process.stdout.close()
+        if self._clock.group:
+            end_group(self._clock.group)
+            self._clock.group = 0
 
     def last_words(self) -> str:
         """The last line that the process wrote to stderr."""
@@ -141,9 +157,7 @@ class Run:
         except queue.Empty:
             raise PortError(f"port {self.setting.port} did not import within {START_SECONDS:g} s") from None
         if "died" in message:
-            raise PortError(
-                f"port {self.setting.port} died while it was imported ({_cause(message['died'])}) {worker.last_words()}"
-            )
+            raise PortError(f"port {self.setting.port} died while it was imported ({cause(message['died'])}) {worker.last_words()}")
         if "failed" in message:
             raise PortError(message["failed"])
         ready = message["ready"]
@@ -193,7 +207,9 @@ class Run:
         if "result" in message:
             worker.task = None
             self._idle.append(worker)
-            yield _result(message["result"])
+            result = _result(message["result"])
+            self._deaths[result.operator] += result.detail.startswith(DEADLY)
+            yield result
         elif "ready" in message:
             self._idle += [worker] if worker.task is None else []
         elif "failed" in message:
@@ -201,10 +217,10 @@ class Run:
         elif "broken" in message:
             raise SuiteError(message["broken"])
         elif worker.task is None:
-            raise PortError(f"a worker died while it was idle ({_cause(message['died'])}) {worker.last_words()}")
+            raise PortError(f"a worker died while it was idle ({cause(message['died'])}) {worker.last_words()}")
         else:
             words = worker.last_words()
-            yield from self._died(worker, f"crashes: the process died, {_cause(message['died'])}" + (f"; {words}" if words else ""))
+            yield from self._died(worker, f"crashes: the process died, {cause(message['died'])}" + (f"; {words}" if words else ""))
 
     def _died(self, worker: Worker, how: str) -> Iterator[Result]:
         """Replace a dead or hanging worker; try the task once more with a journal, so that the fatal call is known."""
@@ -217,7 +233,13 @@ class Run:
             fresh.give(task, _empty_file(Path(self._folder.name), 0))
             return
         self._deaths[task.operator] += 1
-        yield _verdict(task, FAILS, how, paste=journal.read_text())
+        yield _verdict(task, FAILS, how, paste=journal.read_text(), file=self._filed(task, how))
+
+    def _filed(self, task: Task, how: str) -> str:
+        """The failure for its file: the claim and the seed, for what was called is known as text only."""
+        s = self.setting
+        known = {"port": s.port, "device": s.device, "profile": s.profile, "seed": s.salt, "detail": how}
+        return base64.b64encode(Failure(task.claim, task.operator, task.dtype, **known).packed()).decode()  # type: ignore[arg-type]
 
     def _give_up(self, why: str) -> Iterator[Result]:
         for worker in self._workers:
@@ -262,8 +284,8 @@ def _dtypes_of(claim: Claim, types: Sequence[str]) -> Sequence[str]:
     return types if claim.every_dtype else [dtype for dtype in types if dtype != "bfloat16"][:1]
 
 
-def _verdict(task: Task, verdict: str, detail: str, paste: str = "") -> Result:
-    return Result(task.claim, task.operator, task.dtype, verdict, detail=detail, paste=paste)
+def _verdict(task: Task, verdict: str, detail: str, paste: str = "", file: str = "") -> Result:
+    return Result(task.claim, task.operator, task.dtype, verdict, detail=detail, paste=paste, file=file)
 
 
 def _result(message: dict[str, Any]) -> Result:
@@ -272,10 +294,6 @@ def _result(message: dict[str, Any]) -> Result:
         key: tuple(value) if isinstance(value, list) else value for key, value in message.items() if key in known
     }
     return Result(**values)
-
-
-def _cause(code: int) -> str:
-    return f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit status {code}"
 
 
 def _empty_file(folder: Path, size: int) -> Path:

@@ -42,6 +42,7 @@ def _comparisons() -> str:
         "equal with NaN": lambda: trial.equal(np.array([np.nan]), np.array([np.nan]), 1.0),
         "equal of two shapes": lambda: trial.equal(np.zeros(2), np.zeros((2, 1)), 1.0),
         "equal to an infinity": lambda: trial.equal(one, np.array([np.inf]), 1.0),
+        "equal to an infinity within an infinite bound": lambda: trial.equal(one, np.array([np.inf]), np.inf),
         "equal to a fraction": lambda: trial.equal(one, np.array([Fraction(2)], dtype=object), 0.5),
         "at_most beyond its slack": lambda: trial.at_most(one, np.array([0.5]), 0.25),
         "at_most with NaN": lambda: trial.at_most(np.array([np.nan]), one, 0.25),

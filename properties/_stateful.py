@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from properties._claim import Call
+from properties._claim import Call, Died, NotAsked
 
 if TYPE_CHECKING:
     from properties._trial import Trial
@@ -38,10 +38,15 @@ class Held:
         return self._trial.timed(attribute, lambda: np.asarray(getattr(self._object, attribute)))
 
     def refusal(self, method: str, *arguments: Any) -> BaseException | None:
-        """What the method raises on an argument that may be bad; None if it answers."""
+        """What the method raises on an argument that may be bad; None if it answers. What no message carries is refused by that."""
         self._trial.calls.append((f"{HELD}.{method}", Call(arguments, {})))
         try:
             getattr(self._object, method)(*arguments)
+        except Died as died:
+            self._trial.refuted = died
+            raise
+        except NotAsked as error:
+            return ValueError(str(error))
         except Exception as error:
             return error
         return None

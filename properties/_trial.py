@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,11 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from properties._bounds import COMPUTED_IN, UNIT, Floats, gamma, rounded, stored
-from properties._claim import RECORDS, Absent, Call, Declined, Refuted, Seeded
+from properties._claim import RECORDS, Absent, Call, Declined, Died, NotAsked, Refuted, Seeded
 from properties._conventions import OtherConvention
 from properties._paste import as_python
 from properties._ports import REFERENCE, Port
 from properties._stateful import Held
+
+RATIO_BINS = 16
+"""Comparisons are counted by their largest error/bound: none, below 2^-13, from there to 1 by powers of two, and beyond."""
 
 
 class Clock:
@@ -40,7 +44,8 @@ class Trial:
         self.answers: list[tuple[Call, Any]] = []
         self.evidence: list[dict[str, Any]] = []
         self.refuted: Refuted | None = None
-        self.worst, self.last_ratio, self.examples, self.asked = 0.0, 0.0, 0, 0
+        self.worst, self.last_ratio, self.examples, self.asked, self.answered = 0.0, 0.0, 0, 0, 0
+        self.ratios = [0] * RATIO_BINS
         self.clock = clock or Clock()
         self._journal = journal
 
@@ -115,10 +120,15 @@ class Trial:
         self.asked += 1
         self.clock.value = time.monotonic()
         try:
-            return call()
+            answer = call()
+            self.answered += 1
+            return answer
         except NotImplementedError as error:
             raise Declined(f"{self.port.name} declines {name}: {error}") from error
-        except (KeyboardInterrupt, Refuted):
+        except Refuted as refuted:
+            self.refuted = refuted
+            raise
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
             raise self.refutation(f"{name} raised {type(error).__name__} on valid input: {error}") from error
@@ -140,10 +150,16 @@ class Trial:
         self.asked += 1
         self.clock.value = time.monotonic()
         try:
-            return operator(*arguments, **keywords)
-        except OtherConvention as declined:
+            answer = operator(*arguments, **keywords)
+            self.answered += 1
+            return answer
+        except (OtherConvention, NotAsked) as declined:
             raise Declined(str(declined)) from declined
+        except Died as died:
+            self.refuted = died
+            raise
         except (Exception, SystemExit) as error:
+            self.answered += 1
             return error
         finally:
             self.clock.value = 0.0
@@ -171,6 +187,8 @@ class Trial:
         if found.shape != due.shape:
             raise self.refutation(f"{what or 'the result'} has shape {found.shape}, due is {due.shape}", found=found, due=due)
         error = _distance(found, due)
+        if due.dtype.kind == "f":
+            error = np.where(np.isinf(due) & (found != due), np.nan, error)  # whatever the bound
         self._compare(error, bound, found, due, what)
 
     def at_most(self, left: ArrayLike, right: ArrayLike, slack: ArrayLike, what: str = "") -> None:
@@ -193,11 +211,13 @@ class Trial:
         bound = np.asarray(bound, dtype=np.float64)
         wrong = ~(error <= bound)
         if np.any(wrong):
+            self.ratios[-1] += self.refuted is None  # what shrinking makes of it tells nothing new
             raise self.refutation(what, found=found, due=due, bound=np.broadcast_to(bound, wrong.shape) if wrong.shape else bound)
         vacuous = ~np.isfinite(bound) | (bound == 0)
         ratio = np.where(vacuous, 0.0, error / np.where(vacuous, 1.0, bound))
         self.last_ratio = float(np.max(ratio, initial=0.0))
         self.worst = max(self.worst, self.last_ratio)
+        self.ratios[ratio_bin(self.last_ratio)] += 1
 
     # ------------------------------------------------------------------ rounding
     def sum_error(self, terms: ArrayLike, axis: int | tuple[int, ...] = -1) -> Floats:
@@ -205,6 +225,11 @@ class Trial:
         terms = np.abs(np.asarray(terms, dtype=np.float64))
         length = terms.size if terms.ndim == 0 else int(np.prod([terms.shape[a] for a in np.atleast_1d(axis)]))
         return np.asarray(gamma(max(length, 1), UNIT["float64"]) * terms.sum(axis=axis))
+
+
+def ratio_bin(ratio: float) -> int:
+    """Where an error/bound is counted: 0 by itself, then by powers of two, up to 1; what is beyond has the last bin."""
+    return 0 if ratio == 0 else RATIO_BINS - 1 if ratio > 1 else max(1, math.frexp(ratio)[1] + RATIO_BINS - 2 - (ratio == 1))
 
 
 def _distance(found: Any, due: Any) -> Floats:

@@ -29,6 +29,8 @@ KINDS = {kind.__name__: kind for kind in (functions.Linear, functions.Tent, func
 
 def named(operator: str, call: Call, *, defaults: bool = False) -> dict[str, Any]:
     """The arguments of a call by the contract's names; with those that have a default and were not given, if wanted."""
+    if not hasattr(reference, operator):
+        raise CannotTravel(f"{operator} is no operator, and its calls have no names for their arguments")
     try:
         bound = inspect.signature(getattr(reference, operator)).bind(*call.arguments, **call.keywords)
     except TypeError as error:

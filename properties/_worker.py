@@ -14,11 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-CLOCK_BYTES = 8
+CLOCK_BYTES = 16
 
 
 class SharedClock:
-    """When the running call began, in eight bytes of a file that the runner maps too."""
+    """When the running call began, and the process group of the port's program, in a file that the runner maps too."""
 
     def __init__(self, path: Path) -> None:
         with path.open("r+b") as file:
@@ -27,11 +27,24 @@ class SharedClock:
     @property
     def value(self) -> float:
         """Seconds of the monotonic clock, 0 between calls."""
-        return float(struct.unpack("d", self._memory[:CLOCK_BYTES])[0])
+        return float(struct.unpack("d", self._memory[:8])[0])
 
     @value.setter
     def value(self, seconds: float) -> None:
-        self._memory[:CLOCK_BYTES] = struct.pack("d", seconds)
+        self._memory[:8] = struct.pack("d", seconds)
+
+    @property
+    def group(self) -> int:
+        """The process group of a port that is a program, 0 while there is none."""
+        return int(struct.unpack("q", self._memory[8:])[0])
+
+    @group.setter
+    def group(self, number: int) -> None:
+        self._memory[8:] = struct.pack("q", number)
+
+    def started(self, number: int) -> None:
+        """Note the process group."""
+        self.group = number
 
 
 def own_streams() -> tuple[IO[str], IO[str]]:
@@ -57,8 +70,11 @@ def main(arguments: str) -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    clock = SharedClock(Path(given["clock"]))
     try:
-        port = load_port(given["port"])
+        port = load_port(
+            given["port"], settings=given["conventions"], patience=given["patience"], started=clock.started
+        )  # fmt: skip
         ports = {dtype: port.using(dtype, given["device"]) for dtype in port.dtypes}
         widest = ports[port.dtypes[0]]
         offered = [name for name in RECORDS if widest.offers(name)]
@@ -68,24 +84,25 @@ def main(arguments: str) -> None:
     except Exception as error:
         answer(failed=f"port {given['port']} cannot be set up: {type(error).__name__}: {error}")
         return
-    answer(ready={"dtypes": port.dtypes, "operators": offered, "conventions": port.conventions, "versions": versions()})
-    clock = SharedClock(Path(given["clock"]))
+    about = versions() | port.about
+    answer(ready={"dtypes": port.dtypes, "operators": offered, "conventions": port.conventions, "versions": about})
     for line in tasks:
         task = json.loads(line)
         journal = Path(task["journal"]) if task["journal"] else None
         result = attempt(
             SENTENCES[task["claim"]], task["operator"], ports[task["dtype"]], PROFILES[given["profile"]],
-            salt=given["salt"], clock=clock, journal=journal,
+            salt=given["salt"], clock=clock, journal=journal, failure=task["failure"],
         )  # fmt: skip
         answer(**result)
 
 
-def attempt(*arguments: Any, **keywords: Any) -> dict[str, Any]:
+def attempt(*arguments: Any, failure: str, **keywords: Any) -> dict[str, Any]:
     """The verdict as a message; an exception here is the suite's own fault, never the port's."""
+    from properties._replay import tried_again
     from properties._run import run
 
     try:
-        return {"result": asdict(run(*arguments, **keywords))}
+        return {"result": asdict(tried_again(failure, *arguments, **keywords) if failure else run(*arguments, **keywords))}
     except Exception as error:
         return {"broken": f"{arguments[0].name} for {arguments[1]}: {type(error).__name__}: {error}"}
 

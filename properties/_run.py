@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import re
 import time
 import unittest
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, reject, seed, settings
+from hypothesis import HealthCheck, Phase, given, reject, reproduce_failure, seed, settings
+from hypothesis import __version__ as hypothesis_version
 from hypothesis import strategies as st
-from hypothesis.errors import Flaky, HypothesisException, Unsatisfiable
+from hypothesis.control import current_build_context
+from hypothesis.core import encode_failure
+from hypothesis.errors import DidNotReproduce, Flaky, HypothesisException, Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 
 from properties._bounds import rounded
-from properties._claim import Absent, Call, Claim, Declined, Refuted, Undecided
+from properties._claim import Absent, Call, Claim, Declined, Died, Refuted, Undecided
 from properties._diagnosis import diagnosed
+from properties._failure import failure_of
 from properties._mdps import mdps, tables
 from properties._paste import as_python
 from properties._ports import Port, first_line
@@ -50,7 +57,10 @@ PROFILES = {
 
 @dataclass(frozen=True)
 class Result:
-    """The verdict on one claim for one operator in one dtype, and what a report needs to say about it."""
+    """The verdict on one claim for one operator in one dtype, and what a report needs to say about it.
+
+    file   of a failure, what --failures writes: the bytes of _failure.Failure, in base64
+    """
 
     claim: str
     operator: str
@@ -66,8 +76,10 @@ class Result:
     examples: int = 0
     calls: int = 0
     worst: float = 0.0
+    ratios: tuple[int, ...] = ()
     seconds: float = 0.0
     ledger: tuple[dict[str, Any], ...] = ()
+    file: str = ""
 
 
 class _OutOfTime(Undecided):
@@ -89,27 +101,42 @@ def run(
     salt: int = 0,
     clock: Any = None,
     journal: Path | None = None,
+    example: tuple[str, str, int] | None = None,
 ) -> Result:
-    """Try one claim for one operator of one port (already in its dtype); never raises for what the port does."""
+    """Try one claim for one operator of one port (already in its dtype); never raises for what the port does.
+
+    example  the part and the blob of a Failure, and how many calls it made: that alone is tried; DidNotReproduce if it cannot be
+    """
     began = time.monotonic()
     trial = Trial(port, operator, clock=clock, journal=journal, salt=salt)
+    with suppress(Died):
+        port.settled()  # what is left of the trial before is no fault of this operator's
     search = _Search(claim, trial, effort, salt, began + effort.seconds)
     done = Result(claim.name, operator, port.dtype, HOLDS)
     try:
-        search.everything()
+        search.everything() if example is None else search.one(*example[:2])
+        if search.declines and not trial.answered:
+            raise Absent(search.declined)
+        search.settled()
     except Absent as absent:
         done = replace(done, verdict=ABSENT, detail=str(absent))
     except Undecided as late:
         done = replace(done, verdict=UNDECIDED, detail=str(late))
-    except (Refuted, Flaky, Unsatisfiable):
+    except DidNotReproduce as past:
+        # One that holds now may go on where it failed, and draw more than was drawn.
+        if "completed" not in str(past) and not (example and 0 < example[2] <= len(trial.calls)):
+            raise
+    except (Refuted, Flaky, Unsatisfiable) as error:
+        search.note(error)
         verdict, detail = search.without_counterexample()
         done = replace(done, verdict=verdict, detail=detail)
     if search.refuted is not None:
-        done = _refuted(done, search.refuted, search.calls)
-        evidence, sloped = search.first_answers + search.answers, any(name == "gradient" for name, _ in search.calls)
-        done = replace(done, behaves_like=diagnosed(trial, evidence, derivative=sloped) if effort.diagnose else ())
+        done = replace(_refuted(done, search.refuted, search.calls), file=search.filed())
+        done = replace(done, behaves_like=search.likeness() if effort.diagnose else ())
     seconds, ledger = time.monotonic() - began, tuple(trial.evidence)
-    return replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, seconds=seconds, ledger=ledger)
+    counts = tuple(trial.ratios) if any(trial.ratios) else ()
+    done = replace(done, examples=trial.examples, calls=trial.asked, worst=trial.worst, ratios=counts)
+    return replace(done, seconds=seconds, ledger=ledger)
 
 
 class _Search:
@@ -125,6 +152,7 @@ class _Search:
         self.answers: list[tuple[Call, Any]] = []
         self.first_answers: list[tuple[Call, Any]] = []
         self.late, self.declined, self.declines = "", "", 0
+        self.part, self.refuted_part, self.blob, self.only = "main", "main", "", ""
 
     def everything(self) -> None:
         """On what the claim draws; for a claim about MDPs also on each named table."""
@@ -139,7 +167,26 @@ class _Search:
         else:
             self.over(dict(self.claim.given(mdps())), examples)
             for table in tables() if self.effort.table_examples else ():
+                self.part = f"table {table.name}"
                 self.over(dict(self.claim.given(st.just(table))), self.effort.table_examples)
+
+    def one(self, part: str, blob: str) -> None:
+        """The example that Hypothesis calls so, of one part of what `everything` tries."""
+        self.trial.port.operator(self.trial.subject)
+        self.part, self.only, given_ = part, blob, self.claim.given
+        named = {f"table {table.name}": table for table in tables()}
+        if self.claim.machine is not None:
+            self.over_machine(self.claim.machine, 1)
+        elif callable(given_):
+            self.over(dict(given_(st.just(named[part]) if part in named else mdps())), 1)
+        else:
+            self.over(dict(given_), 1)
+
+    def stream(self, body: Any) -> Any:
+        """With the seed of this trial, or with the one example that is wanted."""
+        if self.only:
+            return reproduce_failure(hypothesis_version, self.only.encode())(body)
+        return seed(_stream(self.claim, self.trial, self.salt))(body)
 
     def over(self, drawn: dict[str, Any], examples: int) -> None:
         """Build `settings(given(...))` afresh (decorating twice raises) and run it from a seed of its own."""
@@ -151,7 +198,7 @@ class _Search:
         def body(**arguments: Any) -> None:
             self.once(**arguments)
 
-        seed(_stream(self.claim, self.trial, self.salt))(limits(given(**drawn)(body)))()
+        self.stream(limits(given(**drawn)(body)))()
 
     def limits(self, examples: int) -> settings:
         """Hypothesis' settings, made afresh."""
@@ -159,20 +206,20 @@ class _Search:
         return settings(
             max_examples=examples, database=None, deadline=None, derandomize=False,
             phases=[phase for phase, used in wanted.items() if used],
-            report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False, print_blob=True, suppress_health_check=list(HealthCheck),
         )  # fmt: skip
 
     def over_machine(self, machine: Callable[[Trial], Any], examples: int) -> None:
         """Runs of a rule-based state machine, each on a fresh object of the port."""
+        self.part = "machine"
 
         def fresh() -> Any:
             self.start_example()
             return machine(self.trial)
 
-        seeded = seed(_stream(self.claim, self.trial, self.salt))(fresh)
         try:
             with np.errstate(all="ignore"):
-                run_state_machine_as_test(seeded, settings=self.limits(examples))  # type: ignore[arg-type]  # a function will do
+                run_state_machine_as_test(self.stream(fresh), settings=self.limits(examples))
         except Declined as declined:
             raise Absent(str(declined)) from declined
         finally:
@@ -228,6 +275,49 @@ class _Search:
             self.deadline = time.monotonic() + SHRINKING_SECONDS
             self.first_answers = list(self.trial.answers)
         self.refuted, self.calls, self.answers = refuted, list(self.trial.calls), list(self.trial.answers)
+        self.refuted_part, self.blob = self.part, _running_example()
+
+    def settled(self) -> None:
+        """What the port does after the last answer is this operator's, too."""
+        try:
+            self.trial.port.settled()
+        except Died as died:
+            self.remember(died)
+            raise
+
+    def note(self, error: BaseException) -> None:
+        """Hypothesis' own name of the smallest counterexample, which it adds to what it raises."""
+        found = re.search(r"@reproduce_failure\([^,]*, b'([^']*)'\)", "\n".join(getattr(error, "__notes__", ())))
+        self.blob = found[1] if found else self.blob
+
+    def filed(self) -> str:
+        """The failure as text that travels."""
+        assert self.refuted is not None
+        port, subject = self.trial.port, self.trial.subject
+        profile = next((name for name, effort in PROFILES.items() if effort == self.effort), "ci")
+        failure = failure_of(
+            self.refuted, self.calls, claim=self.claim.name, operator=subject, dtype=port.dtype, port=port.name, device=port.device,
+            seed=self.salt, profile=profile, part=self.refuted_part, blob=self.blob,
+        )  # fmt: skip
+        return base64.b64encode(failure.packed()).decode()
+
+    def likeness(self) -> tuple[str, ...]:
+        """The known bugs that explain it; of a program that died none is looked for, as it would die of the same again."""
+        if isinstance(self.refuted, Died):
+            return ()
+        sloped = any(name == "gradient" for name, _ in self.calls)
+        try:
+            return diagnosed(self.trial, self.first_answers + self.answers, derivative=sloped)
+        except Died:
+            return ()
+
+
+def _running_example() -> str:
+    """Hypothesis' own name of the running example, for when it is not given the time to tell; empty if there is none."""
+    try:
+        return encode_failure(current_build_context().data.choices).decode()
+    except (HypothesisException, AttributeError):
+        return ""
 
 
 def _stream(claim: Claim, trial: Trial, salt: int) -> int:

@@ -124,6 +124,8 @@ class Record(NamedTuple):
     evidence: float
     coordinate: str
     verdict: str
+    trajectory: tuple[tuple[int, float, float], ...] = ()
+    """After each batch: the draws so far, and the powers of ten of the evidence against what is due, and of the proof of it."""
 
 
 def account(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

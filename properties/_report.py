@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from importlib import metadata
 from typing import Any
 
 from rich.console import Console
@@ -18,8 +20,9 @@ from properties._arguments import Arguments
 from properties._claim import AGENTS, OPERATORS, RECORDS, SENTENCES
 from properties._likeness import diagnoses
 from properties._mdps import missing_tables
+from properties._port_settings import Judgement, Key, counted, judged
 from properties._ports import KNOWN_DTYPES
-from properties._report_files import write_json, write_junit
+from properties._report_files import document, replay_command, write_html, write_json, write_junit
 from properties._run import ABSENT, FAILS, HOLDS, UNDECIDED, Result
 from properties._runner import Offer, Task
 
@@ -39,6 +42,7 @@ class Reporter:
         self.offer: Offer | None = None
         self.began = time.monotonic()
         self._stopped = False
+        self._ended: float | None = None
         width = None if sys.stdout.isatty() else 110
         self._console = console or Console(width=width, highlight=False, soft_wrap=True)
         self._progress: Progress | None = None
@@ -56,6 +60,10 @@ class Reporter:
         a, claims = self.arguments, {task.claim for task in tasks}
         types = ", ".join(dtype for dtype in offer.dtypes if not a.dtypes or dtype in a.dtypes)
         self.say(f"port {a.port} · {types} on {a.device} · profile {a.profile} · seed {a.seed}")
+        if said := [
+            f"{key.removeprefix('port')} {value}".strip() for key, value in offer.versions.items() if key.startswith("port")
+        ]:
+            self.say(f"the program says: {', '.join(said)}")
         self.say(f"{len(tasks)} trials: {len(claims)} claims on {len(self._left)} operators, {a.jobs} processes")
         if missing_tables():
             self.say(f"not tried, for want of Gymnasium: {', '.join(missing_tables())}")
@@ -74,8 +82,10 @@ class Reporter:
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], advance=1, description=f"{result.operator:24}")
         if result.verdict in (FAILS, UNDECIDED):
-            line = f"{result.verdict:10} {result.operator:24} {result.claim} [{result.dtype}]"
-            self._console.print(Text(line, style=STYLE[result.verdict]))
+            settings = self.arguments.settings
+            expected = result.verdict == FAILS and settings is not None and settings.excuse(key(result), datetime.date.today())
+            line = f"{'expected' if expected else result.verdict:10} {result.operator:24} {result.claim} [{result.dtype}]"
+            self._console.print(Text(line, style="dim" if expected else STYLE[result.verdict]))
         elif self._progress is None and self._left[result.operator] == 0:
             verdicts = Counter(r.verdict for r in self.results if r.operator == result.operator)
             self.say(f"{'done':10} {result.operator:24} " + ", ".join(f"{n} {v}" for v, n in sorted(verdicts.items())))
@@ -93,9 +103,20 @@ class Reporter:
 
     # -------------------------------------------------------------------------------------------------------- at the end
     @property
+    def judgement(self) -> Judgement:
+        """What became of the failures that the port's settings expect."""
+        return judged(self.results, self.arguments.settings, self.tasks, datetime.date.today())
+
+    @property
+    def failures(self) -> list[Result]:
+        """What fails and was not expected to."""
+        expected = self.judgement.expected
+        return [result for result in self.results if result.verdict == FAILS and key(result) not in expected]
+
+    @property
     def failed(self) -> bool:
-        """Whether any claim fails."""
-        return any(result.verdict == FAILS for result in self.results)
+        """Whether any claim fails, or a failure is expected that is none."""
+        return bool(self.failures) or self.judgement.broken
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -127,18 +148,29 @@ class Reporter:
     def write(self) -> None:
         """The table, the failures, the last line, and the files."""
         self._stop_progress()
+        self._ended = time.monotonic()
         if self.results:
             self._console.print(self._table())
         self._ledger()
-        for name in dict.fromkeys(r.operator for r in self.results if r.verdict == FAILS):
+        for name in dict.fromkeys(r.operator for r in self.failures):
             self._failures_of(name)
         self._diagnoses()
         self._remarks()
         self.say(self.last_line())
-        if self.arguments.json:
-            write_json(self.arguments.json, self)
-        if self.arguments.junit:
-            write_junit(self.arguments.junit, self.results, self.arguments.port)
+        self._write_files()
+
+    def _write_files(self) -> None:
+        """The same report for programs, for continuous integration, and as a page; and the failures, to be tried again."""
+        a = self.arguments
+        if a.json or a.junit or a.html:
+            report = document(self)
+            for path, write in ((a.json, write_json), (a.junit, write_junit), (a.html, write_html)):
+                if path:
+                    write(path, report)
+        if a.failures:
+            from properties._failure_files import write_failures
+
+            write_failures(a.failures, self.results)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -152,7 +184,8 @@ class Reporter:
         for name in RECORDS:
             mine = [r for r in self.results if r.operator == name]
             if mine:
-                cells = [_cell([r for r in mine if SENTENCES[r.claim].kind == kind]) for kind in ("agreement", "theorem")]
+                kinds = [[r for r in mine if SENTENCES[r.claim].kind == kind] for kind in ("agreement", "theorem")]
+                cells = [_cell(each, self.judgement.expected) for each in kinds]
                 table.add_row(name, *cells, _worst(mine))
         return table
 
@@ -170,19 +203,19 @@ class Reporter:
 
     def _failures_of(self, operator: str) -> None:
         """Theorems first: they say more than a disagreement does."""
-        failures = [r for r in self.results if r.operator == operator and r.verdict == FAILS]
+        failures = [r for r in self.failures if r.operator == operator]
         failures.sort(key=lambda r: (SENTENCES[r.claim].kind == "agreement", r.dtype != "float64", len(r.paste)))
         for failure in failures[:FULL_FAILURES]:
             self.say("")
             self._console.print(Text(f"{operator} fails: {failure.claim} [{failure.dtype}]", style="bold red"))
-            for line in _told(failure, self.arguments):
+            for line in told(failure, self.arguments):
                 self.say(line)
         if others := [f"{r.claim} [{r.dtype}]" for r in failures[FULL_FAILURES:]]:
             self.say(f"  also fails: {', '.join(others)}")
 
     def _diagnoses(self) -> None:
         """What the failures look like; each mistake once, however many operators make it."""
-        if found := diagnoses(self.results):
+        if found := diagnoses(self.failures):
             self.say("")
             self._console.print(Text("diagnosis", style="bold"))
             for line in [line for each in found for line in each.lines()]:
@@ -190,6 +223,14 @@ class Reporter:
             self.say("")
 
     def _remarks(self) -> None:
+        judgement, settings, today = self.judgement, self.arguments.settings, datetime.date.today()
+        for result in [r for r in self.results if key(r) in judgement.expected]:
+            if settings and (known := settings.excuse(key(result), today)):
+                self.say(
+                    f"expected: {result.operator}, {result.claim} [{result.dtype}] fails until {known.expires}: {known.reason}"
+                )
+        for line in judgement.lines:
+            self._console.print(Text(line, style="bold red"))
         for result in [r for r in self.results if r.verdict == UNDECIDED][:5]:
             self.say(f"undecided: {result.operator}, {result.claim} [{result.dtype}]: {result.detail}")
         if declined := sorted({f"{r.claim} ({r.detail})" for r in self.results if r.verdict == ABSENT}):
@@ -201,19 +242,33 @@ class Reporter:
 
     def last_line(self) -> str:
         """The verdict in one line."""
-        verdicts = Counter(result.verdict for result in self.results)
-        counts = ", ".join(
-            f"{verdicts[v]} {w}" for v, w in ((HOLDS, "hold"), (FAILS, "fail"), (UNDECIDED, "undecided")) if verdicts[v]
-        )
+        verdicts, judgement = Counter(result.verdict for result in self.results), self.judgement
+        verdicts[FAILS] = len(self.failures)
+        words = ((HOLDS, "hold"), (FAILS, "fail"), (UNDECIDED, "undecided"))
+        known = [counted(len(judgement.expected))] if judgement.expected else []
+        counts = ", ".join([f"{verdicts[v]} {w}" for v, w in words if verdicts[v]] + known)
         examples = sum(result.examples for result in self.results)
-        seconds = time.monotonic() - self.began
-        wrong = dict.fromkeys(r.operator for r in self.results if r.verdict == FAILS)
+        wrong = list(dict.fromkeys(r.operator for r in self.failures))
+        if judgement.broken and self.arguments.settings:
+            wrong.append(str(self.arguments.settings.path))
         verdict = f"FAILS: {', '.join(wrong)}" if wrong else f"INCOMPLETE: {self.incomplete}" if self.incomplete else "HOLDS"
-        return f"{verdict} — {counts or 'no verdicts'}; {examples} examples in {seconds:.1f} s"
+        return f"{verdict} — {counts or 'no verdicts'}; {examples} examples in {self.seconds:.1f} s"
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, or has taken so far."""
+        return (self._ended or time.monotonic()) - self.began
+
+    def expected(self, result: Result) -> str:
+        """Why this failure is expected, and until when; empty if it is not."""
+        settings = self.arguments.settings
+        known = settings.excuse(key(result), datetime.date.today()) if settings else None
+        return f"{known.reason} (until {known.expires})" if known else ""
 
     def as_json(self) -> dict[str, Any]:
         """Everything a program may want to know."""
         return {
+            "summary": self.last_line(),
             "port": self.arguments.port,
             "profile": self.arguments.profile,
             "seed": self.arguments.seed,
@@ -221,22 +276,39 @@ class Reporter:
             "verdict": FAILS if self.failed else "incomplete" if self.incomplete else HOLDS,
             "incomplete": self.incomplete,
             "planned": len(self.tasks),
-            "seconds": round(time.monotonic() - self.began, 3),
+            "seconds": round(self.seconds, 3),
             "absent": list(self.absent),
             "dtypes": list(self.offer.dtypes) if self.offer else [],
-            "versions": self.offer.versions if self.offer else {},
+            "conventions": dict(self.offer.conventions) if self.offer else {},
+            "versions": _suite() | self.offer.versions if self.offer else _suite(),
             "diagnosis": [each.as_json() for each in diagnoses(self.results)],
             "ledger": ledger.account(self.records),
+            "expected_failures": [list(each) for each in sorted(self.judgement.expected)],
+            "settings": list(self.judgement.lines),
         }
 
 
-def _cell(results: list[Result]) -> Text:
-    verdicts = Counter(result.verdict for result in results)
+def key(result: Result) -> Key:
+    """Which trial it is the verdict of."""
+    return result.claim, result.operator, result.dtype
+
+
+def _suite() -> dict[str, str]:
+    """The version of this suite, where it is installed."""
+    try:
+        return {"touchstone": metadata.version("touchstone")}
+    except metadata.PackageNotFoundError:
+        return {}
+
+
+def _cell(results: list[Result], expected: Collection[Key] = ()) -> Text:
+    verdicts = Counter("expected" if key(result) in expected else result.verdict for result in results)
     tried = sum(verdicts.values()) - verdicts[ABSENT]
     for verdict in (FAILS, UNDECIDED):
         if verdicts[verdict]:
             return Text(f"{verdict} {verdicts[verdict]}/{tried}", style=STYLE[verdict])
-    return Text(f"{HOLDS} {verdicts[HOLDS]}/{tried}", style=STYLE[HOLDS]) if tried else Text("-", style="dim")
+    known = f", {verdicts['expected']} expected" if verdicts["expected"] else ""
+    return Text(f"{HOLDS} {verdicts[HOLDS]}/{tried}{known}", style=STYLE[HOLDS]) if tried else Text("-", style="dim")
 
 
 def _worst(results: list[Result]) -> str:
@@ -246,7 +318,7 @@ def _worst(results: list[Result]) -> str:
     return "  ".join(f"{SHORT[r.dtype]} {r.worst:.2f}" for r in compared)
 
 
-def _told(failure: Result, arguments: Arguments) -> list[str]:
+def told(failure: Result, arguments: Arguments) -> list[str]:
     """A failure as its reader needs it: sentence, source, found, due, bound, inputs, known bug, replay."""
     claim = SENTENCES[failure.claim]
     lines = [f"  claim   {' '.join(claim.sentence.split())}", f"  source  {claim.source}"]
@@ -258,6 +330,4 @@ def _told(failure: Result, arguments: Arguments) -> list[str]:
     if failure.paste:
         lines += ["  inputs  the smallest found, to paste after `import numpy as np`, with the port imported as `port`:"]
         lines += ["          " + line for line in failure.paste.splitlines()]
-    device = "" if arguments.device == "cpu" else f" --device {arguments.device}"
-    replay = f"python verify.py --port {arguments.port} --claims {claim.name} --ops {failure.operator} --dtype {failure.dtype}"
-    return [*lines, f"  replay  {replay} --profile {arguments.profile} --seed {arguments.seed}{device}"]
+    return [*lines, f"  replay  {replay_command(failure, arguments)}"]

@@ -114,7 +114,7 @@ def _record(port: Trial, entry: Entry, case: Case, judgement: Judgement, planned
         claim=entry.claim, label=entry.label, operator=port.subject, dtype=port.dtype, case=case.name, share=entry.share,
         alpha=entry.alpha, effect=case.effect, effect_of=case.effect_of, power=planned.power, planned=planned.draws,
         draws=judgement.draws, evidence=float(judgement.log_evidence[worst] / math.log(10)), coordinate=case.coordinates[worst],
-        verdict="fails" if judgement.alarmed.any() else proved,
+        verdict="fails" if judgement.alarmed.any() else proved, trajectory=tuple(judgement.trajectory),
     )  # fmt: skip
 
 

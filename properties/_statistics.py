@@ -26,6 +26,8 @@ UNPROVED = 1e-9
 """The chance, per coordinate and side, that a right mean is not proved within the planned draws."""
 BLOCK = 32
 """Capitals are looked at after so many observations, and after the last: every look is a stopping time."""
+FARTHEST = 99.0
+"""A trajectory shows powers of ten up to this one: a deviation that cannot be is proved beyond measure."""
 POWERS = np.geomspace(0.02, 8.0, 60)
 """Exponents tried in Chernoff's bound."""
 
@@ -84,6 +86,7 @@ class Judgement:
         null = np.clip(due + sides, 0.0, 1.0)  # a mean in [0, 1] is never beyond
         self._capital = Capital(np.concatenate([null, due + goal], axis=1), np.concatenate([both, both]))
         self._sum = np.zeros(len(mean.due))
+        self.trajectory: list[tuple[int, float, float]] = []
         self.log_evidence = np.full(len(mean.due), -np.inf)
         beyond = np.stack([mean.due + mean.effect > 1.0, mean.due - mean.effect < 0.0])
         self._log_proof = np.where(beyond, np.inf, -np.inf)
@@ -96,6 +99,8 @@ class Judgement:
         self.log_evidence = np.maximum(self.log_evidence, mixture(path[..., : 2 * out]).max(axis=0))
         below, above = mixture(path[..., 2 * out : 3 * out]), mixture(path[..., 3 * out :])
         self._log_proof = np.maximum(self._log_proof, [above.max(axis=0), below.max(axis=0)])
+        against, proof = np.clip([self.log_evidence.max(), self._log_proof.min()] / np.log(10), -FARTHEST, FARTHEST)
+        self.trajectory.append((self.draws, round(float(against), 2), round(float(proof), 2)))
 
     @property
     def frequency(self) -> Floats:

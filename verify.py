@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from properties._arguments import Arguments, parse
 from properties._ports import PortError
 from properties._report import Reporter
-from properties._runner import Offer, Run, Setting, SuiteError, plan
+from properties._runner import Offer, Run, SuiteError, plan
 from properties._self_check import self_check
 
 HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3  # what exit statuses mean
@@ -16,18 +16,26 @@ HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3  # what exit statuses mean
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 all holds, 1 something fails, 2 not everything was checked, 3 the suite is broken."""
-    arguments = parse(sys.argv[1:] if argv is None else list(argv))
-    if arguments.list or arguments.explain or arguments.bugs or arguments.self_test:
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["init-port"]:
+        from properties._init_port import init_port
+
+        return init_port(words[1:])
+    arguments = parse(words)
+    if arguments.list or arguments.explain or arguments.bugs or arguments.self_test or arguments.write_vectors:
+        from properties._explain import show
+
         return show(arguments)
     reporter = Reporter(arguments)
+    if arguments.settings:
+        reporter.say(arguments.settings.line)
     try:
         if broken := self_check():
             reporter.say(f"self-check failed, no verdict can be believed: {broken}")
             return SUITE_BROKEN
-        with Run(
-            Setting(arguments.port, arguments.device, arguments.profile, arguments.seed, arguments.patience),
-            arguments.jobs,
-        ) as run:
+        if arguments.replay or arguments.check_vectors:
+            return again(arguments, reporter)
+        with Run(arguments.setting, arguments.jobs) as run:
             try_port(run, arguments, reporter)
     except PortError as error:
         reporter.say(str(error))
@@ -57,19 +65,15 @@ def try_port(run: Run, arguments: Arguments, reporter: Reporter) -> None:
         reporter.add(result)
 
 
-def show(arguments: Arguments) -> int:
-    """`--list`, `--explain`, `--bugs`: what the suite holds; `--self-test`: what it finds. No port is tried."""
-    if arguments.self_test:
-        from properties._self_test._table import self_test
+def again(arguments: Arguments, reporter: Reporter) -> int:
+    """`--replay`, `--check-vectors`: what was asked before is asked again."""
+    if arguments.replay:
+        from properties._replay import replay
 
-        return self_test(arguments.jobs, arguments.json)
-    from properties._explain import bugs, explain, listing
+        return replay(arguments, reporter.say)
+    from properties._vectors_check import check_vectors
 
-    if arguments.explain:
-        print(explain(arguments.explain))
-    else:
-        print(bugs(arguments.ops) if arguments.bugs else listing(arguments.ops, arguments.claims))
-    return HOLDS
+    return check_vectors(arguments, reporter.say)
 
 
 def command() -> None:

@@ -1,25 +1,21 @@
-"""The command line of verify.py: every option, checked before anything starts."""
+"""The command line of verify.py, checked before anything starts."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import secrets
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from properties import OPERATORS
 from properties._claim import RECORDS, SENTENCES
-from properties._ports import KNOWN_DTYPES
-from properties._run import PROFILES
-from properties._runner import PATIENCE
-
-EXITS = """exit status:
-  0  everything planned holds (operators that the port does not offer are listed)
-  1  something fails
-  2  nothing, or not everything planned, was checked; or the port cannot be loaded
-  3  the suite's own self-check failed
-"""
+from properties._options import DEFAULT_PORT, command_line
+from properties._port_settings import FILE, Settings
+from properties._ports import COMMAND
+from properties._runner import Setting
+from properties._settings_file import SettingsError, read_settings
 
 
 @dataclass(frozen=True)
@@ -39,22 +35,46 @@ class Arguments:
     require: tuple[str, ...]
     json: Path | None
     junit: Path | None
+    html: Path | None
+    failures: Path | None
+    replay: Path | None
+    write_vectors: Path | None
+    check_vectors: Path | None
+    answers: Path | None
+    config: Path | None
     list: bool
     explain: str
     bugs: bool
     self_test: bool
     agents: bool
+    settings: Settings | None = None
+
+    @property
+    def setting(self) -> Setting:
+        """What the workers need to know."""
+        declared = self.settings.conventions if self.settings else {}
+        return Setting(self.port, self.device, self.profile, self.seed, self.patience, declared)
 
     @property
     def with_agents(self) -> bool:
         """Whether agents are tried besides the operators, though none is named."""
         return self.agents or self.profile in ("release", "deep")
 
+    @property
+    def port_words(self) -> str:
+        """What names the port on a command line."""
+        command = self.port.removeprefix(COMMAND)
+        return f"--port {self.port}" if command == self.port else f"--port-command {shlex.quote(command)}"
 
-def parse(argv: list[str]) -> Arguments:
-    """Arguments, or a clear line on stderr and exit status 2."""
-    parser = _parser()
+
+def parse(argv: list[str], *, own_settings: bool = True) -> Arguments:
+    """Arguments, with the port's own settings unless they are not wanted; or a clear line on stderr and exit status 2."""
+    parser = command_line()
     given = parser.parse_args(argv)
+    settings = _settings(parser, given) if own_settings else None
+    if settings is not None:
+        parser.set_defaults(**{key: value for key, value in settings.options.items() if key != "port"})
+        given = parser.parse_args(argv)
     for option in ("ops", "claims", "require"):
         concepts = {claim.concept for claim in SENTENCES.values()}
         known = SENTENCES.keys() | concepts if option == "claims" else RECORDS.keys()
@@ -65,12 +85,63 @@ def parse(argv: list[str]) -> Arguments:
                 )
     if given.explain and given.explain not in SENTENCES.keys() | RECORDS.keys():
         parser.error(f"--explain: no claim or operator is called {given.explain!r}; see --list")
-    for option in ("json", "junit"):
+    _check_paths(parser, given)
+    require = tuple(OPERATORS) if "all" in given.require else given.require
+    port = _port(parser, given)
+    if not port and given.replay is None:  # a failure's file names the port
+        port = (settings.options.get("port") if settings else None) or DEFAULT_PORT
+    values = {**vars(given), "require": require, "seed": _seed(given.seed, given.profile), "port": port or ""}
+    del values["port_command"]
+    if settings is not None:
+        with_agents = Arguments(**values).with_agents
+        settings = settings.within(given.ops, given.claims, given.dtypes, agents=with_agents)
+    return Arguments(**values, settings=settings)
+
+
+def _settings(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Settings | None:
+    """The file that --config names; else the one of this folder, where a port is tried and none but the file's own is named."""
+    shows = given.list or given.explain or given.bugs or given.self_test or given.write_vectors
+    path: Path = given.config or Path(FILE)
+    if not path.exists() or (shows and given.config is None):
+        return None
+    try:
+        settings = read_settings(path)
+    except SettingsError as error:
+        parser.error(str(error))
+    asked, own = _port(parser, given), settings.options.get("port")
+    if given.config is None and asked and own and _whole(asked) != _whole(own):
+        return settings.aside(own)
+    return settings
+
+
+def _whole(port: str) -> str:
+    """The same for two spellings of one path."""
+    return os.path.abspath(port) if port.endswith(".py") and not port.startswith(COMMAND) else port
+
+
+def _check_paths(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """What is to be written has a folder, and what is to be read is there."""
+    for option in ("json", "junit", "html", "failures", "write_vectors"):
         path: Path | None = getattr(given, option)
         if path is not None and not path.resolve().parent.is_dir():
-            parser.error(f"--{option}: the folder {path.resolve().parent} does not exist")
-    require = tuple(OPERATORS) if "all" in given.require else given.require
-    return Arguments(**{**vars(given), "require": require, "seed": _seed(given.seed, given.profile)})
+            parser.error(f"--{option.replace('_', '-')}: the folder {path.resolve().parent} does not exist")
+    for option in ("replay", "check_vectors", "answers", "config"):
+        path = getattr(given, option)
+        if path is not None and not path.exists():
+            parser.error(f"--{option.replace('_', '-')}: {path} does not exist")
+    if given.answers is not None and given.check_vectors is None:
+        parser.error("--answers: needs the vectors that were answered, --check-vectors DIR")
+
+
+def _port(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str | None:
+    """The port as the workers load it, where the command line names one."""
+    if given.port_command is None:
+        return str(given.port) if given.port else None
+    if given.port is not None:
+        parser.error("--port-command: a port is a module or a command; --port was given, too")
+    if not given.port_command.strip():
+        parser.error("--port-command: needs a program")
+    return COMMAND + str(given.port_command)
 
 
 def _seed(asked: int | None, profile: str) -> int:
@@ -78,99 +149,3 @@ def _seed(asked: int | None, profile: str) -> int:
     if asked is not None:
         return asked
     return 0 if profile in ("dev", "ci") else secrets.randbelow(2**31)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="verify.py",
-        description="Try an implementation of RL operators against the exact reference and the theorems.",
-        epilog=EXITS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add(
-        "--port",
-        default="accelerated",
-        metavar="MODULE_OR_PATH",
-        help="what to try: a module or a .py file (default: accelerated)",
-    )
-    add("--ops", type=_names, default=(), metavar="A,B", help="only these operators")
-    add("--agents", action="store_true", help="try the agents, too, which takes minutes (always in profiles release and deep)")
-    add("--claims", type=_names, default=(), metavar="A,B", help="only these claims, or the claims of these concepts")
-    add(
-        "--dtype",
-        dest="dtypes",
-        type=_dtypes,
-        default=(),
-        metavar="A,B",
-        help=f"only these of {', '.join(KNOWN_DTYPES)}",
-    )
-    add("--device", default="cpu", help="where the port computes, e.g. cuda (default: cpu)")
-    add("--profile", choices=tuple(PROFILES), default="ci", help="how hard to try: " + _profiles())
-    add("--budget", type=_seconds, metavar="SECONDS", help="stop after this long; what was not reached is undecided")
-    add(
-        "--patience",
-        type=_seconds,
-        default=PATIENCE,
-        metavar="SECONDS",
-        help=f"a call that takes longer hangs (default: {PATIENCE:g})",
-    )
-    add("--jobs", type=_count, default=os.cpu_count() or 1, metavar="N", help="worker processes (default: one a core)")
-    add("--seed", type=int, metavar="N", help="the stream of examples (default: 0 in dev and ci, else a fresh one, printed)")
-    add("--require", type=_names, default=(), metavar="A,B|all", help="operators whose absence is an error")
-    add(
-        "--json",
-        type=Path,
-        metavar="FILE",
-        help="write every verdict as JSON; with --self-test, what became of each bug, fault and mutant",
-    )
-    add("--junit", type=Path, metavar="FILE", help="write every verdict as JUnit XML")
-    add("--list", action="store_true", help="list operators and claims, and stop")
-    add(
-        "--explain",
-        default="",
-        metavar="CLAIM",
-        help="print one claim (or operator): sentence, source, oracle; and stop",
-    )
-    add("--bugs", action="store_true", help="list the known bugs (of --ops) with where they were seen, and what is open; and stop")
-    add(
-        "--self-test",
-        action="store_true",
-        help="plant every bug of the catalogue, every mutant of the torch package and faults in the verifier; print what was found",
-    )
-    return parser
-
-
-def _profiles() -> str:
-    return ", ".join(f"{name} = {effort.examples} examples a claim" for name, effort in PROFILES.items()) + " (default: ci)"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("needs at least one name")
-    return names
-
-
-def _dtypes(text: str) -> tuple[str, ...]:
-    names = _names(text)
-    for name in names:
-        if name not in KNOWN_DTYPES:
-            raise argparse.ArgumentTypeError(f"must be of {', '.join(KNOWN_DTYPES)}; got {name!r}")
-    return names
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a number of seconds; got {text!r}") from None
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be a positive number of seconds; got {text}")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be an integer >= 1; got {text!r}")
-    return int(text)

@@ -1,4 +1,4 @@
-"""`--list` and `--explain`: the suite's contents as text."""
+"""`--list`, `--explain`, `--bugs`: the suite's contents as text; what tries no port is called from here."""
 
 from __future__ import annotations
 
@@ -7,12 +7,30 @@ from collections.abc import Iterable, Sequence
 
 import reference
 from properties._agents_sightings import CAUGHT
+from properties._arguments import Arguments
 from properties._bugs import open_sightings
 from properties._bugs._sightings import SIGHTINGS
 from properties._claim import AGENTS, OPERATORS, RECORDS, SENTENCES, Claim, Operator
 from properties._diagnosis import suspects
 from properties._ledger import LEDGER, Entry, promises
 from properties._oracles import ORACLES
+
+
+def show(arguments: Arguments) -> int:
+    """`--list`, `--explain`, `--bugs`: what the suite holds; `--self-test`: what it finds; `--write-vectors`. No port is tried."""
+    if arguments.write_vectors:
+        from properties._vectors_write import write_vectors
+
+        return write_vectors(arguments.write_vectors, arguments.ops)
+    if arguments.self_test:
+        from properties._self_test._table import self_test
+
+        return self_test(arguments.jobs, arguments.json)
+    if arguments.explain:
+        print(explain(arguments.explain))
+    else:
+        print(bugs(arguments.ops) if arguments.bugs else listing(arguments.ops, arguments.claims))
+    return 0
 
 
 def listing(operators: Sequence[str] = (), claims: Sequence[str] = ()) -> str:

@@ -52,7 +52,7 @@ def _plans() -> str:
 # ------------------------------------------------------------------------------------------------------------------ exits
 def _status(*results: Result, planned: int = 0, argv: tuple[str, ...] = ()) -> int:
     """The exit status of a report of these verdicts, where so many were planned and gae is on offer."""
-    report = Reporter(parse(["--port", "planted", *argv]), Console(file=io.StringIO()))
+    report = Reporter(parse(["--port", "planted", *argv], own_settings=False), Console(file=io.StringIO()))
     tasks = [Task("planted", "gae", "float64")] * (planned or len(results))
     report.begin(Offer(("float64",), ("gae",), {}, {}), tasks)
     for result in results:

@@ -123,6 +123,8 @@ def _dueling_jacobian(gradient: Operator, value: Any, advantage: Any, **kwargs: 
 
 def _temperature_derivative(gradient: Operator, log_prob: Any, **kwargs: Any) -> Any:
     """Element by element: each output is a function of the one coefficient."""
+    if not log_prob.size:
+        return np.zeros_like(log_prob)
     units = np.eye(log_prob.size, dtype=log_prob.dtype).reshape(-1, *log_prob.shape)
     found = [gradient("temperature_loss", "log_coefficient", log_prob, cotangent=unit, **kwargs) for unit in units]
     return np.asarray(found, dtype=log_prob.dtype).reshape(log_prob.shape)

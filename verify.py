@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
-from properties._arguments import Arguments, parse
-from properties._ports import PortError
-from properties._report import Reporter
-from properties._runner import Offer, Run, SuiteError, plan
-from properties._self_check import self_check
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads are in each other's way, and nothing here is for two
+
+from properties._arguments import Arguments, parse  # noqa: E402  after the number of threads
+from properties._ports import PortError  # noqa: E402
+from properties._report import Reporter  # noqa: E402
+from properties._runner import Offer, Run, SuiteError, plan  # noqa: E402
+from properties._self_check import self_check  # noqa: E402
 
 HOLDS, FAILS, INCOMPLETE, SUITE_BROKEN = 0, 1, 2, 3  # what exit statuses mean
 

@@ -29,6 +29,7 @@ from properties._failure import failure_of
 from properties._mdps import mdps, tables
 from properties._paste import as_python
 from properties._ports import Port, first_line
+from properties._sides import shown, worst_place
 from properties._stateful import history
 from properties._trial import Trial
 
@@ -331,31 +332,9 @@ def _refuted(done: Result, refuted: Refuted, calls: list[tuple[str, Call]]) -> R
         done,
         verdict=FAILS,
         detail=refuted.text,
-        where=_worst_place(refuted),
-        found=_shown(refuted.found),
-        due=_shown(refuted.due),
-        bound=_shown(refuted.bound),
+        where=worst_place(refuted.found, refuted.due, refuted.bound),
+        found=shown(refuted.found),
+        due=shown(refuted.due),
+        bound=shown(refuted.bound),
         paste="\n".join(as_python(*call) for call in history(calls)),
     )
-
-
-def _worst_place(refuted: Refuted) -> str:
-    """Where found and due are furthest apart, in units of the bound where there is one, as an index."""
-    found, due = np.asarray(refuted.found), np.asarray(refuted.due)
-    if found.shape != due.shape or found.ndim == 0 or found.dtype.kind not in "fiub":
-        return ""
-    bound = np.asarray(1.0 if refuted.bound is None else refuted.bound, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        gap = np.abs(found.astype(np.float64) - due.astype(np.float64))
-        gap = np.where(gap == 0, 0.0, gap / (bound if bound.shape in ((), gap.shape) else 1.0))
-    place = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
-    return "[" + ", ".join(str(int(i)) for i in place) + "]"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    array = np.asarray(value)
-    if array.dtype == object:
-        array = np.vectorize(float, otypes=[np.float64])(array)
-    return np.array2string(array, threshold=40, separator=", ", formatter={"float_kind": lambda x: f"{x:.17g}"})

@@ -45,6 +45,7 @@ def _comparisons() -> str:
         "equal to an infinity within an infinite bound": lambda: trial.equal(one, np.array([np.inf]), np.inf),
         "equal to a fraction": lambda: trial.equal(one, np.array([Fraction(2)], dtype=object), 0.5),
         "at_most beyond its slack": lambda: trial.at_most(one, np.array([0.5]), 0.25),
+        "at_most minus infinity": lambda: trial.at_most(one, np.array([-np.inf]), 1.0),
         "at_most with NaN": lambda: trial.at_most(np.array([np.nan]), one, 0.25),
         "holds of a false condition": lambda: trial.holds(False, "false"),
     }
@@ -190,9 +191,11 @@ def _declining(*arguments: Any, **keywords: Any) -> Any:
 def _no_verdicts() -> str:
     """What was not tried must not read as tried."""
     claim, seconds = CLAIMS["gae_is_the_sum_of_discounted_td_errors"], Effort(24, 1, -1.0, climb=False, shrink=False)
+    declining, rows = Port(SimpleNamespace(gae=_declining), "declining"), CLAIMS["rows_of_a_batch_are_independent"]
     tried: dict[str, tuple[str, Result]] = {
         "an empty port": (ABSENT, run(claim, "gae", Port(SimpleNamespace(), "empty"), QUICK)),
-        "a port that declines all": (ABSENT, run(claim, "gae", Port(SimpleNamespace(gae=_declining), "declining"), QUICK)),
+        "a port that declines all": (ABSENT, run(claim, "gae", declining, QUICK)),
+        "a port that declines all that it is asked": (ABSENT, run(rows, "gae", declining, QUICK)),
         "a port without time": (UNDECIDED, run(claim, "gae", REFERENCE, seconds)),
     }
     for name, (due, result) in tried.items():

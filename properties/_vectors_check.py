@@ -21,17 +21,17 @@ from properties._conventions import CONVENTIONS
 from properties._paste import as_python
 from properties._report_files import atomically
 from properties._run import ABSENT, FAILS, HOLDS, UNDECIDED
+from properties._sides import shown, worst_place
 from properties._vectors import BadSet, GoldenSet, read_set
 from properties._vectors_answer import Errand, have_answered
 from properties._vectors_answers import Answers, BadAnswers, read_answers
-from properties._vectors_judge import Judged, judged, looks_like, ratios, strangers
+from properties._vectors_judge import Judged, judged, looks_like, strangers
 
 EXIT = {HOLDS: 0, FAILS: 1, UNDECIDED: 2}
 INCOMPLETE, DAMAGED = 2, 3
 FULL_FAILURES = 2
 """So many failures of one operator are told whole, the others by name."""
 MOST_LINKS = 3
-LONGEST = 40
 ELSEWHERE = ("claims", "junit", "html", "failures", "budget")
 """Options that mean nothing here."""
 
@@ -178,18 +178,12 @@ def _told(each: Judged) -> Iterator[str]:
     yield f"  what    {each.detail}"
     if each.place is not None and each.found is not None:
         due, bound = vector.due[each.place], vector.bounds[each.dtype][each.place]
-        yield from (f"  {label:7} {_shown(value)}" for label, value in (("found", each.found), ("due", due), ("bound", bound)))
-        if each.found.shape == due.shape and due.ndim:
-            size = ratios(each.found, due, bound)
-            worst = np.unravel_index(int(np.argmax(np.where(np.isnan(size), np.inf, size))), due.shape)
-            yield f"  where   the worst element is [{', '.join(str(int(i)) for i in worst)}]"
+        yield from (f"  {label:7} {shown(value)}" for label, value in (("found", each.found), ("due", due), ("bound", bound)))
+        if place := worst_place(each.found, due, bound):
+            yield f"  where   the worst element is {place}"
     yield "  inputs  to paste after `import numpy as np`, with the port imported as `port`:"
     call = type(vector.call)(*rounded(tuple(vector.call), each.dtype))
     yield from (f"          {line}" for line in as_python(vector.operator, call).splitlines())
-
-
-def _shown(value: Any) -> str:
-    return np.array2string(np.asarray(value), threshold=LONGEST, separator=", ", formatter={"float_kind": lambda x: f"{x:.17g}"})
 
 
 def _story(name: str) -> str:

@@ -311,6 +311,25 @@ def test_declined_examples_do_not_count_and_the_others_do() -> None:
     assert none.verdict == ABSENT and "lambda = 0" in none.detail
 
 
+def test_a_claim_of_which_no_call_was_answered_is_absent() -> None:
+    """Some examples have no batch, and ask nothing: they are no evidence."""
+
+    def declines(*_: Any, **__: Any) -> Any:
+        raise NotImplementedError("later")
+
+    result = run(CLAIMS["rows_of_a_batch_are_independent"], "gae", port_with(gae=declines), QUICK)
+    assert result.verdict == ABSENT and "later" in result.detail
+
+
+def test_an_infinity_that_is_due_is_no_matter_of_the_bound() -> None:
+    trial = Trial(REFERENCE, "gae")
+    trial.equal(np.array([np.inf, -np.inf]), np.array([np.inf, -np.inf]), np.inf)
+    trial.equal(np.array([np.inf]), np.array([1e308]), np.inf)  # an overflow that the bound allows
+    for found in (1.0, -np.inf, np.nan):
+        with pytest.raises(Refuted):
+            trial.equal(np.array([found]), np.array([np.inf]), np.inf)
+
+
 @pytest.mark.parametrize("name", ["port_equals_reference", "gae_with_lambda_zero_is_the_td_error"])
 def test_a_slow_port_is_undecided_and_does_not_break_the_suite(name: str) -> None:
     def slow(*arguments: Any, **keywords: Any) -> Any:

@@ -128,8 +128,14 @@ def test_a_program_that_does_not_introduce_itself_is_no_port(how: str, said: str
 
 def test_an_interrupted_run_leaves_no_hanging_program(program: Path) -> None:
     words = ["--port-command", command(program), "--ops", "sarsa_target", "--jobs", "1", "--profile", "dev", "--patience", "60"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "verify.py", *words], cwd=ROOT, text=True, **pipes) as begun:
+    with subprocess.Popen(
+        [sys.executable, "verify.py", *words],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    ) as begun:
         assert begun.stdout is not None
         try:
             while " trials: " not in (line := begun.stdout.readline()):

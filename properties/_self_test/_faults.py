@@ -53,6 +53,11 @@ FAULTS = (
     Fault("what is absent holds", "_run", "run", "verdict=ABSENT", "verdict=HOLDS"),
     Fault("what is undecided holds", "_run", "run", "verdict=UNDECIDED", "verdict=HOLDS"),
     Fault("refutations are forgotten", "_run", "run", "if search.refuted is not None:", "if False:"),
+    Fault("what was never answered holds", "_run", "run", "if search.declines and not trial.answered:", "if False:"),
+    Fault(
+        "an infinite bound allows any number where an infinity is due", "_trial", "Trial.equal",
+        "np.isinf(due) & (found != due)", "np.isinf(due) & False",
+    ),
     Fault("one example is tried", "_run", "_Search.everything", "max(1, round(self.effort.examples * self.claim.share))", "1"),
     Fault(
         "named tables are not tried", "_run", "_Search.everything",
@@ -101,7 +106,7 @@ FAULTS = (
         "one type only is tried", "_runner", "_dtypes_of",
         "return types if claim.every_dtype else", "return types[:1] if claim.every_dtype else",
     ),
-    Fault("failures do not fail", "_report", "Reporter.failed", "result.verdict == FAILS", "False"),
+    Fault("failures do not fail", "_report", "Reporter.failures", "result.verdict == FAILS", "False"),
     Fault(
         "undecided reads as checked", "_report", "Reporter.incomplete",
         "if verdicts[UNDECIDED] or len(self.results) < len(self.tasks):", "if len(self.results) < len(self.tasks):",

@@ -167,7 +167,19 @@ def overestimation() -> Iterator[str]:
         yield f"| {path.stem} | {' | '.join(cells)} |"
 
 
+def ports() -> Iterator[str]:
+    """Medians over rounds of what a port does in a second."""
+    path = RESULTS / "ports" / "throughput.json"
+    kinds = json.loads(path.read_text())["per_second"] if path.exists() else {}
+    heads = list(next(iter(kinds.values()), {}))
+    yield f"| a second | {' | '.join(heads)} |"
+    yield f"|---{'|---' * len(heads)}|"
+    for kind, of in kinds.items():
+        yield f"| {kind} | {' | '.join(format(each['median'], ',.0f') for each in of.values())} |"
+
+
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
+    "ports": ports,
     "offline": offline,
     "weighted": weighted,
     "classic": classic,

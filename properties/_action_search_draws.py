@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from properties._bounds import Floats
 from properties._functions import Hill, Ledger, Watched
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 def mass(asked: Asked, mean: float = 0.0, std: float = HALF) -> Floats:
     """The chance that one clipped sample of N(mean, std^2) lies within each radius of the maximiser, in every coordinate."""
     upper = np.where(asked.best + asked.radii >= HALF, np.inf, asked.best + asked.radii)
-    one = norm.cdf((upper - mean) / std) - norm.cdf((asked.best - asked.radii - mean) / std)
+    one = ndtr((upper - mean) / std) - ndtr((asked.best - asked.radii - mean) / std)
     return np.asarray(one**asked.coordinates)
 
 
@@ -101,7 +101,7 @@ REACH = 0.75
 def _refitted() -> Case:
     """Two elites, where n - 1 for n would make the deviation larger by the root of two."""
     asked = Asked(0.25, np.array([REACH]), 1, {"iterations": 2, "population": 32, "elites": 2})
-    chances = {scale: np.array([0.5, norm.cdf(REACH / scale) - 0.5]) for scale in (1.0, np.sqrt(2.0), 0.5)}
+    chances = {scale: np.array([0.5, ndtr(REACH / scale) - 0.5]) for scale in (1.0, np.sqrt(2.0), 0.5)}
     wrong = {"deviation-over-one-elite-less": chances[np.sqrt(2.0)], "deviation-is-halved": chances[0.5]}
     return Case("two elites", ("towards the centre", "near and towards it"), chances[1.0], wrong, asked, _narrow_refits)
 

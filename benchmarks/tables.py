@@ -171,11 +171,11 @@ def ports() -> Iterator[str]:
     """Medians over rounds of what a port does in a second."""
     path = RESULTS / "ports" / "throughput.json"
     kinds = json.loads(path.read_text())["per_second"] if path.exists() else {}
-    heads = list(next(iter(kinds.values()), {}))
+    heads = sorted(next(iter(kinds.values()), {}), key=lambda head: (len(head), head))
     yield f"| a second | {' | '.join(heads)} |"
     yield f"|---{'|---' * len(heads)}|"
-    for kind, of in kinds.items():
-        yield f"| {kind} | {' | '.join(format(each['median'], ',.0f') for each in of.values())} |"
+    for kind in sorted(kinds, reverse=True):
+        yield f"| {kind} | {' | '.join(format(kinds[kind][head]['median'], ',.0f') for head in heads)} |"
 
 
 TABLES: dict[str, Callable[[], Iterator[str]]] = {
